@@ -1,0 +1,161 @@
+"""
+Every cap of the project in one frozen value: bytes, counts and seconds.
+
+A cap that is not here does not exist. Each default says why it is what it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """
+    The caps that one process works under.
+
+    Sizes are bytes and times are seconds unless a name says otherwise.
+    """
+
+    # --- the wire -------------------------------------------------------
+    frame: int = 1 * MIB
+    """One frame, header included: the most a peer can make us hold before we look at it."""
+    head: int = 64 * KIB
+    """The JSON of one request or response head: four times what the public front lets in."""
+    headers: int = 128
+    """Header fields in one head: the public front takes 100, the tunnel may add a few."""
+    frame_fields: int = 16
+    """TLV fields in one frame: the format knows two per frame, the rest is room to grow."""
+    reason: int = 1 * KIB
+    """The public text of a RESET or GOAWAY."""
+
+    # --- the session ----------------------------------------------------
+    streams: int = 1024
+    """Open streams of one connection, whatever a peer advertises."""
+    stream_window: int = 160 * KIB
+    """
+    Credit of one stream. With what a socket buffer holds besides, a caller who
+    reads nothing costs the gateway less than 256 KiB.
+    """
+    connection_window: int = 4 * MIB
+    """
+    Least credit of one connection. L{connection_credit} raises it to what all
+    admitted streams can hold, so that stalled streams never starve a lively one.
+    """
+    data: int = 64 * KIB
+    """Body bytes in one frame: no control frame waits behind more than this."""
+    stream_backlog: int = 64 * KIB
+    """Unsent bytes of one stream above which its producer is asked to pause."""
+    control_backlog: int = 4096
+    """Unsent control frames of one connection: a peer that makes us owe more reads nothing."""
+    informational: int = 16
+    """Heads below 200 on one stream: they need no credit, so their number must be bounded."""
+    offences: int = 3
+    """Frames for streams a peer has no right to that are ignored before the link is closed."""
+    remembered_streams: int = 4096
+    """Recently ended streams whose late frames are dropped in silence."""
+
+    # --- the link -------------------------------------------------------
+    handshake: float = 10.0
+    """From TCP connect to HELLO: a peer that is slower is gone or hostile."""
+    ping_after: float = 10.0
+    """Silence after which a PING is sent: well under the 60 s of common proxies."""
+    dead_after: float = 25.0
+    """Silence after which a link is dead: two pings were lost, and it is under 30 s."""
+    reconnect_first: float = 0.5
+    """Upper bound of the first random delay before a new attempt."""
+    reconnect_most: float = 15.0
+    """Upper bound of every later one: a restarted gateway has its receivers back within 20 s."""
+    healthy_after: float = 10.0
+    """A link must live this long before a later loss counts as the first again."""
+    websocket_fragments: int = 64
+    """WebSocket fragments of one ANPX message; our own peers send one."""
+    websocket_controls: int = 64
+    """WebSocket PINGs and PONGs within L{ping_after}; our own peers send none."""
+    closing: float = 5.0
+    """From our WebSocket close to the end of the socket: time for what was sent before it to arrive."""
+
+    # --- the balance ----------------------------------------------------
+    in_flight: int = 100
+    """Requests one receiver works on at once, unless it advertises less."""
+    parked: int = 1024
+    """Requests of the whole gateway that wait for a receiver."""
+    routes_per_receiver: int = 64
+    """Path prefixes one receiver may announce."""
+    receivers: int = 10_000
+    """Receivers of one gateway."""
+
+    route_memory: float = 60.0
+    """A path whose last receiver left answers 503 this long, and 404 afterwards."""
+
+    # --- the time budgets of a request -----------------------------------
+    connect_budget: float = 5.0
+    """Waiting for a receiver with room: longer than a reconnect, shorter than patience."""
+    first_byte_budget: float = 300.0
+    """From the request to the first byte of the answer: language models think for minutes."""
+    idle_budget: float = 120.0
+    """Between two bytes of an answer while the caller could take more."""
+    total_budget: float = 0.0
+    """The whole request; 0 is no limit, since a stream of events may last for days."""
+
+    # --- the public HTTP front -------------------------------------------
+    target: int = 8 * KIB
+    """The request target: what common servers and caches take."""
+    field: int = 8 * KIB
+    """One header field, name and value: room for large cookies and tokens."""
+    fields: int = 100
+    """Header fields of one request."""
+    request_head: int = 16 * KIB
+    """The whole head of a request."""
+    body: int = 1024 * MIB
+    """The body of a request: it is never stored, so the cap is about time, not space."""
+    head_timeout: float = 10.0
+    """From the first byte of a request to the end of its head, however it trickles."""
+    body_timeout: float = 30.0
+    """Between two pieces of a request body while we are reading."""
+    write_timeout: float = 60.0
+    """A response that the caller takes nothing of."""
+    keep_alive: float = 75.0
+    """Between two requests: above the 60 s at which common balancers reuse a connection."""
+    pipelined: int = 16 * KIB
+    """Unread bytes of one connection behind the request being answered; with more, its socket waits."""
+    connections: int = 10_000
+    """Open public connections."""
+    linger: float = 2.0
+    """Reading on after an early answer, so that the caller can read it before the reset."""
+    linger_bytes: int = 16 * MIB
+    """What is read and dropped meanwhile: more than the socket buffers on both sides hold."""
+
+    # --- the application --------------------------------------------------
+    cancel_grace: float = 5.0
+    """From C{http.disconnect} to the cancellation of the application's task."""
+    startup: float = 60.0
+    """For the application's C{lifespan.startup}."""
+    shutdown: float = 20.0
+    """For the application's C{lifespan.shutdown}."""
+    calls: int = 2048
+    """
+    Running calls of the application, counting those whose caller has left or was
+    answered: twice the streams, so that only an application that does not end is refused more.
+    """
+    body_pieces: int = 64
+    """Pieces of one request body kept apart until the application takes them; more are joined."""
+
+    # --- stopping -----------------------------------------------------------
+    drain: float = 30.0
+    """From SIGTERM to the end of what is still running."""
+
+    def connection_credit(self, streams: int) -> int:
+        """
+        The credit a connection needs so that C{streams} stalled ones cannot stop another.
+
+        @param streams: how many streams the peer will have open at most.
+        @return: bytes.
+        """
+        return max(self.connection_window, (streams + 1) * self.stream_window)
+
+
+DEFAULT_LIMITS = Limits()
