@@ -1,0 +1,94 @@
+"""
+The 24 bytes in front of every frame, in both versions.
+
+C{docs/protocol/anpx.md}, "Header". Network byte order::
+
+    0   magic "ANPX"      4
+    4   version           1
+    5   type              1
+    6   flags             1
+    7   reserved, zero    1
+    8   total length      4   header and body
+    12  header checksum   4
+    16  body checksum     4
+    20  version 1: zero padding; version 2: stream id
+
+Both checksums are CRC-32. In version 1 the header checksum covers bytes 0 to 11
+and nothing covers the padding, so it is compared with zero. In version 2 it
+covers bytes 0 to 11 and 20 to 23, so that a damaged stream id is noticed.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import NamedTuple
+from zlib import crc32
+
+from anp_twisted.errors import FrameError, FrameTooLarge
+
+MAGIC = b"ANPX"
+SIZE = 24
+
+_FRONT = Struct("!4sBBBBI")
+_BACK = Struct("!III")
+_WHOLE = Struct("!4sBBBBIIII")
+_WORD = Struct("!I")
+
+
+class Header(NamedTuple):
+    """
+    What a checked header says.
+
+    @ivar kind: the frame type, one byte.
+    @ivar flags: the flag bits, one byte.
+    @ivar stream: the stream id; always 0 in version 1.
+    """
+
+    kind: int
+    flags: int
+    stream: int
+
+
+def encode(version: int, header: Header, size: int, body_checksum: int) -> bytes:
+    """
+    Make the header of one frame.
+
+    @param size: bytes of the body that follows.
+    @param body_checksum: CRC-32 of that body.
+    @return: 24 bytes.
+    """
+    kind, flags, stream = header
+    front = _FRONT.pack(MAGIC, version, kind, flags, 0, SIZE + size)
+    checksum = crc32(front) if version == 1 else crc32(_WORD.pack(stream), crc32(front))
+    return front + _BACK.pack(checksum, body_checksum, stream)
+
+
+def decode(version: int, message: bytes, most: int) -> Header:
+    """
+    Check the header and both checksums of one whole frame.
+
+    @param version: the version that was agreed on; a frame of another is refused.
+    @param message: the frame, exactly.
+    @param most: the largest frame accepted, in bytes.
+    @raise FrameTooLarge: for a frame over C{most}.
+    @raise FrameError: for everything else that is wrong.
+    """
+    size = len(message)
+    if size < SIZE:
+        raise FrameError(f"a frame of {size} bytes is shorter than its header")
+    if size > most:
+        raise FrameTooLarge(f"a frame of {size} bytes is over the {most} agreed on")
+    magic, found, kind, flags, reserved, total, head_sum, body_sum, stream = _WHOLE.unpack_from(message)
+    if magic != MAGIC or found != version or reserved:
+        raise FrameError("not an ANPX frame of the agreed version")
+    if total != size:
+        raise FrameError(f"the header says {total} bytes, the message has {size}")
+    view = memoryview(message)
+    expected = crc32(view[:12]) if version == 1 else crc32(view[20:24], crc32(view[:12]))
+    if head_sum != expected:
+        raise FrameError("the header checksum is wrong")
+    if body_sum != crc32(view[SIZE:]):
+        raise FrameError("the body checksum is wrong")
+    if version == 1 and stream:
+        raise FrameError("the padding is not zero")
+    return Header(kind, flags, stream)

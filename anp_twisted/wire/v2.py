@@ -1,0 +1,170 @@
+"""
+The frames of ANPX version 2.
+
+C{docs/protocol/anpx.md}, "Version 2". A frame has at most two fields: one that
+depends on its type (a head, a credit, a reason: C{meta} here) and one of body
+bytes. So one flat value can hold any of them, and the hot path makes no objects
+it does not need.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from struct import Struct
+from zlib import crc32
+
+from msgspec import Struct as Value
+
+from anp_twisted.errors import FrameError
+from anp_twisted.wire import header, tlv
+
+VERSION = 2
+SUBPROTOCOL = "anpx.2"
+
+#: The one flag of version 2: the sender of this frame is done with the stream.
+FLAG_END = 0x02
+
+#: Tag of the body bytes.
+BODY = 0x03
+
+#: The most a window can hold, so that no sum leaves 32 bits.
+MOST_CREDIT = 2**31 - 1
+
+
+class Kind(IntEnum):
+    """The frame types; those from 0x10 to 0x1f concern credit, life and death."""
+
+    REQUEST = 0x01
+    RESPONSE = 0x02
+    DATA = 0x03
+    HELLO = 0x10
+    WINDOW = 0x11
+    RESET = 0x12
+    GOAWAY = 0x13
+    PING = 0x14
+    PONG = 0x15
+    MESSAGE = 0x20
+
+
+#: The tag of the field that each type has besides body bytes.
+META_TAG: dict[int, int] = {
+    Kind.REQUEST: 0x02,
+    Kind.RESPONSE: 0x04,
+    Kind.DATA: 0x05,
+    Kind.HELLO: 0x10,
+    Kind.WINDOW: 0x11,
+    Kind.RESET: 0x12,
+    Kind.GOAWAY: 0x13,
+    Kind.PING: 0x14,
+    Kind.PONG: 0x14,
+    Kind.MESSAGE: 0x20,
+}
+
+_WITH_BODY = frozenset({Kind.REQUEST, Kind.RESPONSE, Kind.DATA, Kind.MESSAGE})
+_MAY_END = _WITH_BODY
+_ON_CONNECTION = frozenset({Kind.HELLO, Kind.GOAWAY, Kind.PING, Kind.PONG})
+_ON_EITHER = frozenset({Kind.WINDOW})
+_KNOWN: dict[int, frozenset[int]] = {
+    kind: frozenset({tag, BODY}) if kind in _WITH_BODY else frozenset({tag}) for kind, tag in META_TAG.items()
+}
+_FIXED_META: dict[int, int] = {Kind.WINDOW: 4, Kind.PING: 8, Kind.PONG: 8, Kind.MESSAGE: 1}
+_WORD = Struct("!I")
+
+
+class Frame(Value, frozen=True, gc=False):
+    """
+    One frame.
+
+    @ivar kind: a L{Kind}, as a plain number.
+    @ivar stream: the stream id, 0 for the connection.
+    @ivar end: the sender is done with the stream.
+    @ivar meta: the field that depends on the type; C{None} only on DATA without trailers.
+    @ivar body: the body bytes, possibly none.
+    """
+
+    kind: int
+    stream: int
+    end: bool = False
+    meta: bytes | None = None
+    body: tlv.Value = b""
+
+
+def encode(kind: int, stream: int, end: bool, meta: bytes | None, body: tlv.Value = b"") -> bytes:
+    """
+    Make the bytes of one frame; the arguments are those of L{Frame}.
+
+    Sizes are not looked at here: the session knows what was agreed on.
+    """
+    parts: list[tlv.Value] = [b""]
+    checksum = size = 0
+    if meta is not None:
+        front = tlv.field_head(META_TAG[kind], len(meta))
+        parts += front, meta
+        checksum = crc32(meta, crc32(front))
+        size = tlv.OVERHEAD + len(meta)
+    if body:
+        front = tlv.field_head(BODY, len(body))
+        parts += front, body
+        checksum = crc32(body, crc32(front, checksum))
+        size += tlv.OVERHEAD + len(body)
+    flags = FLAG_END if end else 0
+    parts[0] = header.encode(VERSION, header.Header(kind, flags, stream), size, checksum)
+    return b"".join(parts)
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Make the bytes of a L{Frame} value."""
+    return encode(frame.kind, frame.stream, frame.end, frame.meta, frame.body)
+
+
+def decode(message: bytes, most: int, fields: int = 16) -> Frame:
+    """
+    Read one frame.
+
+    @param message: one binary WebSocket message.
+    @param most: the largest frame accepted, in bytes.
+    @param fields: the most fields accepted.
+    @raise FrameError: if anything about it is wrong.
+    """
+    kind, flags, stream = header.decode(VERSION, message, most)
+    known = _KNOWN.get(kind)
+    if known is None:
+        raise FrameError(f"unknown frame type {kind:#04x}")
+    if (flags and (flags != FLAG_END or kind not in _MAY_END)) or not _place_is_right(kind, stream):
+        raise FrameError(f"flags {flags:#04x} or stream {stream} do not fit frame type {kind:#04x}")
+    found = tlv.decode(message, header.SIZE, known, fields)
+    meta = found.get(META_TAG[kind])
+    if not _meta_is_right(kind, meta):
+        raise FrameError(f"a frame of type {kind:#04x} lacks its field or has a wrong one")
+    return Frame(kind, stream, bool(flags), meta, found.get(BODY, b""))
+
+
+def _place_is_right(kind: int, stream: int) -> bool:
+    """Tell whether a frame of this type may come on this stream."""
+    if stream:
+        return kind not in _ON_CONNECTION
+    return kind in _ON_CONNECTION or kind in _ON_EITHER
+
+
+def _meta_is_right(kind: int, meta: bytes | None) -> bool:
+    """Tell whether the field of this type is there and of the length it must have."""
+    if meta is None:
+        return kind == Kind.DATA
+    return len(meta) == _FIXED_META.get(kind, len(meta))
+
+
+def pack_credit(credit: int) -> bytes:
+    """Make the field of a WINDOW frame."""
+    return _WORD.pack(credit)
+
+
+def unpack_credit(meta: bytes) -> int:
+    """
+    Read the field of a WINDOW frame.
+
+    @raise FrameError: for a credit of nothing, or of more than any window can hold.
+    """
+    credit: int = _WORD.unpack(meta)[0]
+    if not 0 < credit <= MOST_CREDIT:
+        raise FrameError(f"a credit of {credit} bytes")
+    return credit
