@@ -1,0 +1,288 @@
+"""
+One request and its answer, as one side of a connection sees it.
+
+Each direction is a small table: L{ADVANCE} says what may follow what. A stream
+belongs to the connection that opened it and never moves to another one.
+
+C{docs/protocol/anpx.md}, "Streams".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Protocol
+
+from anp_twisted.errors import Code, InvalidMessage, StreamClosed
+from anp_twisted.limits import Limits
+from anp_twisted.session.windows import ReceiveWindow, SendWindow
+from anp_twisted.wire import heads
+from anp_twisted.wire.heads import Pairs, RequestHead, Reset, ResponseHead, Trailers
+from anp_twisted.wire.tlv import Value
+
+if TYPE_CHECKING:
+    from anp_twisted.session.outbound import Outbound
+
+
+class Half(Enum):
+    """
+    How far one direction is.
+
+    A request starts at C{BODY}, since its head opens the stream; an answer
+    starts at C{HEAD}.
+    """
+
+    HEAD = auto()
+    BODY = auto()
+    DONE = auto()
+
+
+class Part(Enum):
+    """What one direction can carry next."""
+
+    INFORMATIONAL = auto()
+    HEAD = auto()
+    DATA = auto()
+    END = auto()
+
+
+#: What each part does to its direction; what is not here is a mistake.
+ADVANCE: dict[tuple[Half, Part], Half] = {
+    (Half.HEAD, Part.INFORMATIONAL): Half.HEAD,
+    (Half.HEAD, Part.HEAD): Half.BODY,
+    (Half.BODY, Part.DATA): Half.BODY,
+    (Half.BODY, Part.END): Half.DONE,
+}
+
+
+class Phase(Enum):
+    """
+    The life of a stream.
+
+    C{QUEUED}: opened here, and no frame of it has been sent. C{OPEN}: both sides
+    know it. C{ENDED}: both directions are done. C{CUT}: one side reset it, or the
+    connection ended.
+    """
+
+    QUEUED = auto()
+    OPEN = auto()
+    ENDED = auto()
+    CUT = auto()
+
+
+class Place(Enum):
+    """
+    Where a stream waits for its turn to send.
+
+    C{IDLE}: it has nothing to send, or no credit of its own. C{READY}: in the
+    round. C{STARVED}: it waits for credit of the connection.
+    """
+
+    IDLE = auto()
+    READY = auto()
+    STARVED = auto()
+
+
+def encode_head(head: RequestHead | ResponseHead | Trailers, limits: Limits) -> bytes:
+    """
+    Make the JSON of a head that the peer will take.
+
+    @raise InvalidMessage: for too many fields or too many bytes.
+    """
+    payload = heads.encode(head)
+    if len(payload) > limits.head or len(head.headers) > limits.headers:
+        raise InvalidMessage(f"a head of {len(payload)} bytes, {len(head.headers)} fields: too large for the tunnel")
+    return payload
+
+
+class Keeper(Protocol):
+    """What a stream needs of its connection."""
+
+    outbound: Outbound
+
+    def return_credit(self, stream: Stream, size: int) -> None:
+        """Give the peer credit again for bytes the consumer took."""
+
+    def cut(self, stream: Stream, reset: Reset) -> None:
+        """End a stream before its time and tell the peer if it knows of it."""
+
+
+class Stream:
+    """
+    One request and its answer.
+
+    @ivar id: its number on the connection.
+    @ivar owner: whatever the user of the session hangs here; it is not looked at.
+    @ivar phase: where in its life it is.
+    @ivar sending: how far this side is.
+    @ivar receiving: how far the peer is.
+    @ivar window: credit this side may still use.
+    @ivar inbox: credit the peer may still use.
+    @ivar outbox: what waits to be sent, in order.
+    @ivar backlog: body bytes in C{outbox}.
+    @ivar informational: heads below 200 that were sent or received.
+    @ivar pausing: the producer was told to pause and waits for
+        L{StreamWritable<anp_twisted.session.events.StreamWritable>}.
+    """
+
+    __slots__ = (
+        "_keeper",
+        "backlog",
+        "id",
+        "inbox",
+        "informational",
+        "outbox",
+        "owner",
+        "pausing",
+        "phase",
+        "place",
+        "receiving",
+        "sending",
+        "window",
+    )
+
+    def __init__(self, keeper: Keeper, number: int, *, window: int, inbox: int) -> None:
+        self._keeper = keeper
+        self.id = number
+        self.owner: Any = None
+        self.phase = Phase.QUEUED
+        self.place = Place.IDLE
+        self.sending = Half.HEAD
+        self.receiving = Half.HEAD
+        self.window = SendWindow(window)
+        self.inbox = ReceiveWindow(inbox)
+        self.outbox: deque[tuple[Part, Value]] = deque()
+        self.backlog = 0
+        self.informational = 0
+        self.pausing = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection still keeps it."""
+        return self.phase is Phase.QUEUED or self.phase is Phase.OPEN
+
+    @property
+    def answered(self) -> bool:
+        """Whether a head of the peer came, so that an application has the request."""
+        return self.receiving is not Half.HEAD or self.informational > 0
+
+    @property
+    def informational_allowed(self) -> bool:
+        """Whether L{informational} is within its cap."""
+        return self.informational <= self._keeper.outbound.limits.informational
+
+    def open_with(self, head: bytes) -> None:
+        """Queue the encoded head of a request; the connection calls it once."""
+        self.sending = Half.BODY
+        self.outbox.append((Part.HEAD, head))
+        self._keeper.outbound.touch(self)
+
+    def send_informational(self, head: ResponseHead) -> None:
+        """
+        Queue a head with a status below 200.
+
+        @raise InvalidMessage: for a head over a cap, or one too many.
+        @raise StreamClosed: if the final head was sent, or the stream is gone.
+        """
+        payload = encode_head(head, self._keeper.outbound.limits)
+        self.informational += 1
+        if not self.informational_allowed:
+            raise InvalidMessage("too many heads before the final one")
+        self._put(Part.INFORMATIONAL, payload)
+
+    def send_head(self, head: ResponseHead) -> None:
+        """
+        Queue the final head of an answer.
+
+        @raise InvalidMessage: for a head over a cap.
+        @raise StreamClosed: if one was sent, or the stream is gone.
+        """
+        self._put(Part.HEAD, encode_head(head, self._keeper.outbound.limits))
+
+    def send_data(self, data: bytes) -> bool:
+        """
+        Queue body bytes; the boundaries of a call are kept as frames up to the cap.
+
+        @return: whether the producer should pause until
+            L{StreamWritable<anp_twisted.session.events.StreamWritable>} comes.
+        @raise StreamClosed: if this direction is done, or the stream is gone.
+        """
+        outbound = self._keeper.outbound
+        most = outbound.most_data
+        if not data:
+            return self.pausing
+        if len(data) <= most:
+            self._put(Part.DATA, data)
+        else:
+            # Slices of one view: a large piece is copied once, into its frames.
+            view = memoryview(data)
+            for start in range(0, len(data), most):
+                self._put(Part.DATA, view[start : start + most])
+        self.backlog += len(data)
+        if self.backlog > outbound.limits.stream_backlog:
+            self.pausing = True
+        return self.pausing
+
+    def send_end(self, trailers: Pairs | None = None) -> None:
+        """
+        Queue the end of this direction.
+
+        @param trailers: fields behind the body.
+        @raise InvalidMessage: for trailers over a cap.
+        @raise StreamClosed: if it was ended, or the stream is gone.
+        """
+        self._put(Part.END, encode_head(Trailers(trailers), self._keeper.outbound.limits) if trailers else b"")
+
+    def reset(self, code: Code, source: str, text: str = "", *, dispatched: bool = True) -> None:
+        """
+        End the stream before its time. If it has ended, what its consumer still
+        holds is given back and nothing else happens.
+
+        Whatever waits to be sent is dropped. A stream of which no frame was sent
+        leaves no trace at the peer.
+
+        @param source: whose doing it is: gateway, tunnel, receiver or app.
+        @param text: a short public text; it is cut to what the peer will take.
+        @param dispatched: C{False} promises that no application saw the request.
+        """
+        if self.alive:
+            self._keeper.cut(self, Reset(int(code), source, text[: heads.MOST_TEXT], dispatched))
+        else:
+            self.consume(self.inbox.held)
+
+    def consume(self, size: int) -> None:
+        """
+        Say that the application, or the caller's socket, took bytes of the body.
+
+        Nothing happens if the stream was let go with what it held.
+
+        @param size: bytes, never more than were received and not yet consumed.
+        """
+        if size and (self.alive or self.inbox.held):
+            self._keeper.return_credit(self, size)
+
+    def invariants(self) -> None:
+        """Assert what holds between any two calls; only tests call it."""
+        self.inbox.invariants()
+        assert self.window.credit >= 0, "sent beyond the credit"
+        waiting = sum(len(payload) for part, payload in self.outbox if part is Part.DATA)
+        assert self.backlog == waiting, "the backlog and the outbox disagree"
+        assert self.alive or not (self.outbox or self.pausing), "a dead stream wants to send"
+        assert self.place is not Place.IDLE or not self.outbox or self.starving, "a stream with a turn to take has none"
+
+    @property
+    def starving(self) -> bool:
+        """Whether what it would send next needs credit of its own, and there is none."""
+        return bool(self.outbox) and self.outbox[0][0] is Part.DATA and not self.window.credit
+
+    def _put(self, part: Part, payload: Value) -> None:
+        """Queue one part where the table allows it."""
+        following = ADVANCE.get((self.sending, part))
+        if following is None or not self.alive:
+            raise StreamClosed(
+                f"no {part.name} can be sent in {self.sending.name} of a stream that is {self.phase.name}"
+            )
+        self.sending = following
+        self.outbox.append((part, payload))
+        if self.place is Place.IDLE:
+            self._keeper.outbound.touch(self)
