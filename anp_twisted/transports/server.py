@@ -1,0 +1,100 @@
+"""
+The end of a link that a gateway has.
+
+The HTTP front has authenticated the peer, and hands the connection over with the
+bytes of its request. What is left is the handshake of RFC 6455, section 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from twisted.internet.interfaces import IProtocol, IReactorTime
+
+from anp_twisted.limits import Limits
+from anp_twisted.problems import problem
+from anp_twisted.session.connection import Connection, Role
+from anp_twisted.transports.link import Link, LinkOwner, Soon, Wiring
+from anp_twisted.transports.websocket import LinkSocket, set_options
+from anp_twisted.wire import v2
+from anp_twisted.wire.heads import Hello
+
+
+class ServerSocket(LinkSocket, WebSocketServerProtocol):  # type: ignore[misc]
+    """The WebSocket of one receiver."""
+
+    def __init__(self, most_head: int) -> None:
+        super().__init__()
+        self._most_head = most_head
+
+    def dataReceived(self, data: bytes) -> None:
+        """Refuse a head without end before Autobahn keeps it."""
+        if self.state == self.STATE_CONNECTING:
+            head = self.data + data
+            end = head.find(b"\r\n\r\n")
+            if (len(head) if end < 0 else end) > self._most_head:
+                self.failHandshake("", 431)
+                return
+        super().dataReceived(data)
+
+    def onConnect(self, request: ConnectionRequest) -> str:
+        """
+        Choose the subprotocol.
+
+        @raise ConnectionDeny: 403 for a browser, which no receiver is; 400 for a
+            peer that does not offer what we speak.
+        """
+        if request.origin:
+            raise ConnectionDeny(403, "")
+        if v2.SUBPROTOCOL not in request.protocols:
+            raise ConnectionDeny(400, "")
+        return v2.SUBPROTOCOL
+
+    def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
+        """
+        Answer a handshake that is refused.
+
+        Autobahn would put its reason, which quotes the peer, into the status line.
+        """
+        extra = dict(responseHeaders or ())
+        status = HTTPStatus(426 if "Sec-WebSocket-Version" in extra else code)
+        fields, body = problem(status, "gateway", "the WebSocket handshake was refused", "")
+        lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
+        lines += [name + b": " + value for name, value in fields]
+        lines += [f"{name}: {value}".encode() for name, value in extra.items()]
+        self.sendData(b"\r\n".join([*lines, b"Connection: close", b"", body]))
+
+
+class LinkServerFactory:
+    """Makes the gateway's ends of links."""
+
+    def __init__(
+        self, clock: IReactorTime, soon: Soon, limits: Limits, owner: LinkOwner, hello: Callable[[str], Hello]
+    ) -> None:
+        """
+        @param hello: makes our HELLO for a peer of that identity.
+        """
+        self._wiring = Wiring(clock, soon, limits, owner)
+        self._hello = hello
+        self._autobahn = WebSocketServerFactory(server="", reactor=clock)
+        set_options(self._autobahn, limits)
+
+    def protocol(self, identity: str, address: tuple[str, int]) -> IProtocol:
+        """
+        Make the protocol that takes over a connection.
+
+        @param identity: who the peer has proved to be.
+        @param address: where it comes from.
+        @return: wants C{makeConnection}, then every byte of the request and what follows it.
+        """
+        limits = self._wiring.limits
+        socket = ServerSocket(limits.request_head)
+        socket.factory = self._autobahn
+        connection = Connection(Role.GATEWAY, self._hello(identity), limits)
+        remote = f"{address[0]}:{address[1]}"
+        socket.link = Link(socket, connection, self._wiring, identity=identity, remote=remote)
+        return socket

@@ -1,0 +1,244 @@
+"""
+What both ends of a WebSocket have in common, over Autobahn.
+
+Autobahn bounds nothing by itself: L{set_options} is the one place where each of
+its options gets a value. Its timers run on the global reactor and outlive their
+connection by a while, so they stay off; the
+L{Link<anp_twisted.transports.link.Link>} has one timer for all of that. Its
+log lines quote the peer, so they stay off too; the link logs the end of a
+connection in its own words.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketAdapterProtocol
+from autobahn.websocket.protocol import WebSocketProtocol
+from twisted.internet import tcp
+from twisted.internet.interfaces import IPushProducer, ITransport
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
+from txaio.tx import make_logger
+
+from anp_twisted.errors import ANPError, ConnectionFault, FrameTooLarge, LinkLost
+from anp_twisted.limits import KIB, Limits
+from anp_twisted.transports.link import FLOOD, Link
+
+UNSENT = 128 * KIB
+"""
+What the kernel may hold of one link without having sent it.
+
+Everything in there is ahead of the next control frame, so without a bound a PING
+waits behind megabytes. A link of 1 Gbit/s empties this in a millisecond.
+"""
+
+
+class WebSocketViolation(ConnectionFault):
+    """The peer broke RFC 6455; the socket has said so."""
+
+
+class NotBinary(ConnectionFault):
+    """A text message came where only binary ones are spoken."""
+
+    close_code = 1003
+
+
+def set_options(factory: Any, limits: Limits) -> None:
+    """
+    Give every option of an Autobahn factory its value.
+
+    @param factory: an Autobahn server or client factory.
+    """
+    common: dict[str, Any] = {
+        "utf8validateIncoming": True,
+        "applyMask": True,
+        "maxFramePayloadSize": limits.frame,
+        "maxMessagePayloadSize": limits.frame,
+        "autoFragmentSize": 0,
+        "failByDrop": False,  # a close frame says why
+        "echoCloseCodeReason": False,
+        "openHandshakeTimeout": 0,
+        "closeHandshakeTimeout": 0,
+        "tcpNoDelay": True,
+        "perMessageCompressionAccept": lambda _: None,
+        "autoPingInterval": 0,
+        "autoPingTimeout": 0,
+        "autoPingSize": 12,
+        "autoPingRestartOnAnyTraffic": True,
+    }
+    if factory.isServer:
+        # Any origin passes here and is refused in onConnect, where the status can be chosen.
+        factory.setProtocolOptions(
+            **common,
+            versions=[13],
+            webStatus=False,
+            requireMaskedClientFrames=True,
+            maskServerFrames=False,
+            serveFlashSocketPolicy=False,
+            allowedOrigins=["*"],
+            allowNullOrigin=True,
+            maxConnections=0,  # the public front counts connections
+            trustXForwardedFor=0,
+        )
+    else:
+        factory.setProtocolOptions(
+            **common,
+            version=18,  # RFC 6455; Autobahn counts drafts
+            acceptMaskedServerFrames=False,
+            maskClientFrames=True,
+            serverConnectionDropTimeout=0,
+            perMessageCompressionOffers=[],
+        )
+
+
+def bound_unsent(transport: ITransport) -> None:
+    """Let the kernel hold less unsent data of a TCP connection, where the platform can."""
+    inner: Any = transport
+    while isinstance(inner, ProtocolWrapper):
+        inner = inner.transport
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is not None and isinstance(inner, tcp.Connection):
+        inner.socket.setsockopt(socket.IPPROTO_TCP, option, UNSENT)
+
+
+class LinkSocket(WebSocketAdapterProtocol, WebSocketProtocol):  # type: ignore[misc]
+    """
+    A L{Socket<anp_twisted.transports.link.Socket>}: mixed into Autobahn's server or client protocol.
+
+    @ivar link: what it serves; set before the connection is made.
+    """
+
+    log = make_logger(level="none")  # type: ignore[no-untyped-call]
+    own_log = Logger()
+    link: Link
+    transport: Any
+    failedByMe: Any
+    localCloseCode: Any
+    _fragments = 0
+
+    # --- for the link -------------------------------------------------------
+
+    def send(self, frame: bytes) -> None:
+        """Write one binary message; nothing while the closing handshake runs."""
+        if self.state == WebSocketProtocol.STATE_OPEN:
+            self.sendFrame(opcode=2, payload=frame)
+
+    def start_producing(self, producer: IPushProducer) -> None:
+        """Let the link be the producer of the transport."""
+        bound_unsent(self.transport)
+        self.transport.registerProducer(producer, True)
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake."""
+        self.sendCloseFrame(code, reason.encode()[:123])
+
+    def fail(self, code: int, reason: str) -> None:
+        """Say why and read no more."""
+        self._fail_connection(code, reason)
+        self.data = b""  # Autobahn would go on with what it has
+
+    def abort(self) -> None:
+        """Cut the transport."""
+        self.transport.unregisterProducer()
+        self.transport.abortConnection()
+
+    # --- from the transport ---------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """Start the time of the link, then let Autobahn begin."""
+        self.link.socket_made()
+        super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Take bytes.
+
+        Autobahn's own method prepares a log line for each call, even where nobody
+        asks for one, at a third of the cost of a small frame.
+        """
+        self.link.bytes_received()
+        if self.failedByMe:
+            return
+        try:
+            self._dataReceived(data)
+        except Exception:  # noqa: BLE001
+            # boundary: whatever Autobahn or a machine could not bear ends this one link.
+            self.own_log.failure("link with {remote} failed", remote=self.link.remote)
+            self.link.fail(ANPError("internal error"))
+        if self.failedByMe:
+            self.link.socket_closing(self._violation())
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Let Autobahn end, then the link."""
+        super().connectionLost(reason)
+        self.link.socket_lost(self._loss(reason))
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Write bytes; Autobahn's own method logs as L{dataReceived} does."""
+        self.transport.write(data)
+
+    # --- from Autobahn ----------------------------------------------------------
+
+    def onOpen(self) -> None:
+        """The WebSocket is open."""
+        try:
+            self.link.socket_open()
+        except Exception:  # noqa: BLE001
+            # boundary: Autobahn calls this from a Deferred nobody looks at.
+            self.own_log.failure("link with {remote} failed to open", remote=self.link.remote)
+            self.link.fail(ANPError("internal error"))
+
+    def onMessageBegin(self, isBinary: bool) -> None:
+        """Refuse what is not binary before it is read."""
+        self._fragments = 0
+        super().onMessageBegin(isBinary)
+        if not isBinary:
+            self.link.fail(NotBinary("a text message"))
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Count the fragments of a message; an empty one costs the peer nothing."""
+        self._fragments += 1
+        if self._fragments > self.link.limits.websocket_fragments:
+            self.link.fail(FLOOD)
+        super().onMessageFrameBegin(length)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """Take one frame of ANPX."""
+        self.link.message_received(payload)
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer, and count."""
+        super().onPing(payload)
+        self.link.control_received()
+
+    def onPong(self, payload: bytes) -> None:
+        """Count: nothing of ours asks for one."""
+        self.link.control_received()
+
+    def onCloseFrame(self, code: Any, reasonRaw: Any) -> bool | None:
+        """Answer as RFC 6455 says; the link is over already."""
+        stop = super().onCloseFrame(code, reasonRaw)
+        if not self.failedByMe:
+            self.link.socket_closing(self._closed_by_peer())
+        return bool(stop)
+
+    # --- reasons ------------------------------------------------------------------
+
+    def _violation(self) -> ANPError:
+        """Name what Autobahn refused."""
+        if self.localCloseCode == FrameTooLarge.close_code:
+            return FrameTooLarge("a WebSocket message over the cap")
+        return WebSocketViolation(f"closed with {self.localCloseCode} for a breach of RFC 6455")
+
+    def _closed_by_peer(self) -> LinkLost:
+        """Name the close frame of the peer."""
+        code = self.remoteCloseCode or 1005
+        return LinkLost(f"the peer closed the link with {code}", code)
+
+    def _loss(self, reason: Failure) -> ANPError:
+        """Name the end of the transport."""
+        return LinkLost(f"the connection was lost: {type(reason.value).__name__}")
