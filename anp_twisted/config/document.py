@@ -1,0 +1,52 @@
+"""Reads the TOML file of C{--config}."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from anp_twisted.errors import CredentialError, SettingsError
+
+_LARGEST = 1024 * 1024
+"""Bytes; a settings file is a few KiB."""
+
+
+def read_document(path: str) -> dict[str, Any]:
+    """
+    @param path: the file.
+    @return: what is in it.
+    @raise SettingsError: it cannot be read or is not TOML; one line that names the file.
+    @raise CredentialError: it holds a token, and others than its owner can read it.
+    """
+    try:
+        with open(path, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
+    document = _parse(path, data)
+    if stat.S_IMODE(mode) & 0o077 and "token" in set(_keys(document)):
+        raise CredentialError(f"{path} holds a token and others can read it: chmod 600 {path}")
+    return document
+
+
+def _parse(path: str, data: bytes) -> dict[str, Any]:
+    if len(data) > _LARGEST:
+        raise SettingsError(f"{path} is larger than {_LARGEST} bytes")
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is not UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from None
+
+
+def _keys(document: Mapping[str, Any]) -> Iterator[str]:
+    """The keys at the top and in the sections."""
+    for key, value in document.items():
+        yield key
+        if isinstance(value, dict):
+            yield from value

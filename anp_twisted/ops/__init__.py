@@ -1,0 +1,1 @@
+"""What the operator of a gateway or receiver sees."""
