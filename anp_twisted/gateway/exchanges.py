@@ -1,0 +1,168 @@
+"""
+The exchanges that are alive: their numbers, their time, and their line in the log.
+
+One timer looks at all of them once a second while there are any. A timer for
+each request would cost more than the request's own work here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from anp_twisted.access import AccessRecord
+from anp_twisted.gateway.exchange import Exchange, Step
+from anp_twisted.gateway.receivers import Receivers
+from anp_twisted.http.request import PublicRequest
+from anp_twisted.limits import Limits
+from anp_twisted.problems import Source, problem
+
+#: Seconds between two looks; a budget is exceeded by no more than this.
+_SWEEP = 1.0
+
+
+#: What the caller hears when the budget of a step is used up.
+_EXPIRED: dict[Step, tuple[int, Source, str]] = {
+    Step.PARKED: (503, "gateway", "no receiver had room in time"),
+    Step.ASKED: (504, "receiver", "the receiver did not begin to answer in time"),
+    Step.ANSWERING: (504, "receiver", "the receiver stopped answering"),
+}
+
+
+class Exchanges:
+    """
+    The table.
+
+    @ivar receivers: who can answer.
+    @ivar clock: what time is measured with.
+    @ivar served: exchanges that have ended.
+    """
+
+    def __init__(
+        self,
+        receivers: Receivers,
+        clock: IReactorTime,
+        *,
+        limits: Limits,
+        wall: Callable[[], float],
+        record: Callable[[AccessRecord], None],
+    ) -> None:
+        """
+        @param limits: the time budgets of a request are among them.
+        @param wall: the time of day, in seconds since the epoch, for the log.
+        @param record: gets one record for each exchange that ended.
+        """
+        self.receivers = receivers
+        self.clock = clock
+        self.served = 0
+        self._total = limits.total_budget
+        self._wall = wall
+        self._record = record
+        self._alive: dict[Exchange, None] = {}
+        self._sweeping: IDelayedCall | None = None
+        self._idle: list[Deferred[None]] = []
+        self._step_budget = {
+            Step.PARKED: limits.connect_budget,
+            Step.ASKED: limits.first_byte_budget,
+            Step.ANSWERING: limits.idle_budget,
+        }
+
+    def __len__(self) -> int:
+        return len(self._alive)
+
+    def add(self, exchange: Exchange) -> None:
+        """Count an exchange and watch its time."""
+        self._alive[exchange] = None
+        if self._sweeping is None:
+            self._sweeping = self.clock.callLater(_SWEEP, self._sweep)
+
+    def remove(self, exchange: Exchange) -> None:
+        """Let an exchange go and log it."""
+        del self._alive[exchange]
+        self.served += 1
+        self.log_request(exchange.request, exchange.id, exchange.source, exchange.receiver_name)
+        if not self._alive:
+            waiting, self._idle = self._idle, []
+            for deferred in waiting:
+                deferred.callback(None)
+
+    def log_request(self, request: PublicRequest, number: str, source: str, receiver: str = "") -> None:
+        """Log a request that has ended."""
+        self._record(
+            AccessRecord(
+                self._wall(),
+                number,
+                request.client[0],
+                str(request.method, "latin-1"),
+                str(request.target, "latin-1"),
+                request.status,
+                request.sent,
+                request.body_bytes,
+                self.clock.seconds() - request.received,
+                receiver,
+                source,
+            )
+        )
+
+    def answer_problem(
+        self, request: PublicRequest, number: str, what: tuple[int, Source, str], retry_after: float | None
+    ) -> None:
+        """Answer with a problem document."""
+        status, source, title = what
+        headers, body = problem(status, source, title, number, retry_after)
+        request.send_head(status, headers)
+        request.write(body)
+        request.finish()
+
+    def refuse(
+        self, request: PublicRequest, number: str, what: tuple[int, Source, str], retry_after: float | None = None
+    ) -> None:
+        """Answer and log a request that goes nowhere."""
+        self.answer_problem(request, number, what, retry_after)
+        self.log_request(request, number, what[1])
+
+    def left_of_total(self, exchange: Exchange) -> float:
+        """How many seconds an exchange still has as a whole; 0 is no limit."""
+        if not self._total:
+            return 0.0
+        return max(0.001, self._total - (self.clock.seconds() - exchange.request.received))
+
+    def when_idle(self) -> Deferred[None]:
+        """@return: fires when no exchange is alive."""
+        deferred: Deferred[None] = Deferred()
+        if self._alive:
+            self._idle.append(deferred)
+        else:
+            deferred.callback(None)
+        return deferred
+
+    def cut_all(self) -> None:
+        """End what is alive, since the time to drain is over."""
+        for exchange in list(self._alive):
+            exchange.expire(503, "gateway", "the gateway is stopping")
+
+    def stop(self) -> None:
+        """Stop the timer."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+
+    def _sweep(self) -> None:
+        """End the exchanges whose time is over."""
+        self._sweeping = None
+        now = self.clock.seconds()
+        for exchange in list(self._alive):
+            self._look_at(exchange, now)
+        if self._alive and self._sweeping is None:
+            self._sweeping = self.clock.callLater(_SWEEP, self._sweep)
+
+    def _look_at(self, exchange: Exchange, now: float) -> None:
+        """End one exchange if its time is over; while the caller is slow only the caller's time runs."""
+        if self._total and now - exchange.request.received >= self._total:
+            exchange.expire(504, "gateway", "the request took too long")
+            return
+        budget = self._step_budget.get(exchange.step, 0.0)
+        if budget and not exchange.caller_is_slow and now - exchange.touched >= budget:
+            exchange.expire(*_EXPIRED[exchange.step])

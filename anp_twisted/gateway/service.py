@@ -1,0 +1,230 @@
+"""
+The gateway as a Twisted service: what listens, what is connected, how it stops.
+
+Starting fails if one listener fails. Stopping takes no new connection, lets the
+requests that are running finish within the time to drain, says goodbye to the
+receivers, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from twisted.application.internet import TimerService
+from twisted.application.service import MultiService
+from twisted.internet.defer import DeferredList, inlineCallbacks
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from anp_twisted import __version__
+from anp_twisted.access import AccessRecord
+from anp_twisted.gateway.exchanges import Exchanges
+from anp_twisted.gateway.front import Front, LinkEntrance, LinkFront
+from anp_twisted.gateway.listener import Listener
+from anp_twisted.gateway.receivers import Receivers
+from anp_twisted.gateway.routes import RouteTable
+from anp_twisted.http.channel import PublicFactory
+from anp_twisted.limits import Limits
+from anp_twisted.transports.server import LinkServerFactory
+from anp_twisted.wire import v2
+from anp_twisted.wire.heads import Hello
+
+#: Seconds between two looks for paths whose receivers have been gone too long.
+_TIDY = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """
+    What the gateway takes from the process it runs in.
+
+    @ivar clock: the reactor's time.
+    @ivar soon: runs a function at the end of this turn of the reactor.
+    @ivar wall: the time of day, in seconds since the epoch.
+    @ivar request_id: makes the id of the next request.
+    @ivar identify: from the value of C{Authorization} to the identity of a
+        receiver, or C{None} when it proves none.
+    @ivar record: gets one record for each request that ended.
+    @ivar announce: gets the public URL when everything listens.
+    """
+
+    clock: IReactorTime
+    soon: Callable[[Callable[[], None]], None]
+    wall: Callable[[], float]
+    request_id: Callable[[], str]
+    identify: Callable[[bytes], str | None]
+    record: Callable[[AccessRecord], None]
+    announce: Callable[[str], None]
+
+
+class Phase(Enum):
+    """The life of the service."""
+
+    STOPPED = auto()
+    RUNNING = auto()
+    DRAINING = auto()
+
+
+class GatewayService(MultiService):
+    """
+    The gateway.
+
+    @ivar front: makes the connections of the public listeners.
+    @ivar link_front: makes those of listeners for receivers only.
+    @ivar receivers: the receivers that are connected.
+    @ivar exchanges: the requests that are running.
+    """
+
+    log = Logger()
+
+    def __init__(self, around: Surroundings, limits: Limits, *, health_path: str, public_url: str | None) -> None:
+        """
+        @param public_url: where callers reach the gateway, if it is not where it listens.
+        """
+        super().__init__()
+        self._around = around
+        self._limits = limits
+        self._public_url = public_url
+        self._phase = Phase.STOPPED
+        self._started = 0.0
+        self._listeners: list[Listener] = []
+        self.receivers = Receivers(RouteTable(), around.clock, limits)
+        self.exchanges = Exchanges(
+            self.receivers, around.clock, limits=limits, wall=around.wall, record=around.record
+        )
+        links = LinkServerFactory(around.clock, around.soon, limits, self.receivers, self._hello)
+        self.entrance = LinkEntrance(links, around.identify)
+        front = Front(
+            self.exchanges,
+            self.entrance,
+            request_id=around.request_id,
+            health_path=health_path,
+            starting=self._is_starting,
+        )
+        self.front = PublicFactory(around.clock, limits, front)
+        link_front = LinkFront(self.exchanges, self.entrance, around.request_id)
+        self.link_front = PublicFactory(around.clock, limits, link_front)
+        tidy = TimerService(_TIDY, self._tidy)
+        tidy.clock = around.clock
+        tidy.setServiceParent(self)
+
+    def listen_on(self, listener: Listener) -> None:
+        """Add a listener; it listens when the service starts. The first one is where callers reach the gateway."""
+        self._listeners.append(listener)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the gateway is on its way out."""
+        return self._phase is Phase.DRAINING
+
+    @property
+    def url(self) -> str:
+        """Where callers reach the gateway."""
+        if self._public_url is not None:
+            return self._public_url
+        return self._listeners[0].url if self._listeners else ""
+
+    # --- life -----------------------------------------------------------
+
+    def privilegedStartService(self) -> None:
+        """
+        Listen everywhere.
+
+        @raise SettingsError: if one listener fails.
+        """
+        super().privilegedStartService()
+        for listener in self._listeners:
+            listener.start()
+
+    def startService(self) -> None:
+        """Say where the gateway is."""
+        super().startService()
+        self._phase = Phase.RUNNING
+        self._started = self._around.clock.seconds()
+        self._around.announce(self.url)
+
+    @inlineCallbacks
+    def stopService(self) -> Any:
+        """
+        Drain and stop.
+
+        @return: fires when nothing is left, at most the time to drain later.
+        """
+        self._phase = Phase.DRAINING
+        stopped = DeferredList([listener.stop() for listener in self._listeners], consumeErrors=True)
+        self.front.close_idle()
+        self.link_front.close_idle()
+        running = len(self.exchanges)
+        if running:
+            self.log.info("draining: {running} requests are running", running=running)
+        deadline = self._around.clock.callLater(self._limits.drain, self.exchanges.cut_all)
+        yield self.exchanges.when_idle()
+        if deadline.active():
+            deadline.cancel()
+        for receiver in self.receivers.connected():
+            receiver.link.close(1001, "the gateway is stopping")
+        self.exchanges.stop()
+        yield stopped
+        yield super().stopService()
+        self._phase = Phase.STOPPED
+
+    def stop_at_once(self) -> None:
+        """Wait no longer for requests that run; only while draining."""
+        if self.draining:
+            self.log.warn("stopping at once: {running} requests are cut", running=len(self.exchanges))
+            self.exchanges.cut_all()
+
+    def _is_starting(self) -> bool:
+        """Whether receivers of a gateway that was restarted may still be on their way back."""
+        return self._around.clock.seconds() - self._started < self._limits.reconnect_most + self._limits.connect_budget
+
+    def _tidy(self) -> None:
+        """Forget the paths whose receivers have been gone too long."""
+        self.receivers.forget_empty(self._around.clock.seconds() - self._limits.route_memory)
+
+    def _hello(self, identity: str) -> Hello:
+        """Say who we are to a receiver; it opens no streams."""
+        limits = self._limits
+        return Hello(
+            versions=[v2.VERSION],
+            window=limits.stream_window,
+            connection_window=limits.connection_credit(limits.in_flight),
+            max_streams=0,
+            max_frame=limits.frame,
+            software=f"anp-twisted/{__version__}",
+            public_url=self.url,
+        )
+
+    # --- figures --------------------------------------------------------
+
+    def stats(self) -> dict[str, Any]:
+        """
+        Describe what goes on, for the management page.
+
+        @return: figures that JSON knows; bytes, counts and seconds.
+        """
+        return {
+            "requests": {
+                "running": len(self.exchanges),
+                "parked": self.receivers.parked,
+                "served": self.exchanges.served,
+            },
+            "connections": self.front.connections + self.link_front.connections,
+            "receivers": [
+                {
+                    "name": receiver.name,
+                    "in_flight": receiver.in_flight,
+                    "capacity": receiver.capacity,
+                    "streams": len(receiver.link.connection.streams),
+                    "rtt": receiver.link.rtt,
+                    "paths": [pool.key.decode("ascii") or "/" for pool in receiver.pools],
+                }
+                for receiver in self.receivers.connected()
+            ],
+            "receivers_refused": self.entrance.refused,
+            "process": {"descriptors": len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None},
+        }

@@ -1,0 +1,549 @@
+"""Tests for L{anp_twisted.gateway.exchange} and L{anp_twisted.gateway.exchanges}."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from anp_twisted.errors import ANPError, Code
+from anp_twisted.gateway.exchange import for_the_receiver
+from anp_twisted.session import events
+from anp_twisted.test.gatewaylab import Caller, Lab, at_rest
+from anp_twisted.wire.heads import ResponseHead
+
+
+class ExchangeTestCase(SynchronousTestCase):
+    """Has a gateway with one receiver, and leaves nothing of any request behind."""
+
+    caps: dict[str, Any] = {}
+
+    def setUp(self) -> None:
+        """Connect the receiver."""
+        self.lab = Lab(**self.caps)
+        self.link = self.lab.connect()
+
+    def problem(self, caller: Caller) -> dict[str, Any]:
+        """Read a problem document and check what all of them have."""
+        head, _, body = caller.received().partition(b"\r\n\r\n")
+        self.assertIn(b"Content-Type: application/problem+json", head)
+        document: dict[str, Any] = json.loads(body)
+        self.assertEqual(document["status"], caller.status)
+        self.assertTrue(document["request_id"])
+        return document
+
+    def check_rest(self) -> None:
+        """Nothing is left."""
+        self.lab.settle()
+        at_rest(self.assertEqual, self.lab)
+
+
+class AnswerTests(ExchangeTestCase):
+    """A request reaches the receiver and its answer the caller."""
+
+    def test_small(self) -> None:
+        """A small request is one event there, and its answer comes back with the fields it had."""
+        caller = self.lab.caller()
+        caller.get(b"/a%2Fb?x=1&x=2", b"X-One: 1\r\nx-one: 2\r\n")
+        (request,) = self.link.requests
+        self.assertEqual((request.head.method, request.head.target), ("GET", "/a%2Fb?x=1&x=2"))
+        self.assertEqual(request.head.headers, [("Host", "gate.example"), ("X-One", "1"), ("x-one", "2")])
+        self.assertEqual(request.head.client, ("198.51.100.7", 4711))
+        self.assertTrue(request.ended)
+        self.lab.answer(self.link, b"hello")
+        self.assertTrue(caller.received().startswith(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n"))
+        self.assertTrue(caller.received().endswith(b"\r\n\r\nhello"))
+        self.check_rest()
+
+    def test_log(self) -> None:
+        """Each request is logged once, when it has ended."""
+        caller = self.lab.caller()
+        caller.get(b"/x")
+        self.assertEqual(self.lab.records, [])
+        self.lab.clock.advance(2)
+        self.lab.answer(self.link, b"hello")
+        (record,) = self.lab.records
+        self.assertEqual((record.request_id, record.caller, record.method), ("id-1", "198.51.100.7", "GET"))
+        self.assertEqual((record.target, record.status, record.sent, record.duration), ("/x", 200, 5, 2.0))
+        self.assertEqual((record.receiver, record.source), ("receiver@192.0.2.1:5", "app"))
+
+    def test_body(self) -> None:
+        """A body goes through piece by piece, its end with it."""
+        caller = self.lab.caller()
+        caller.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc")
+        (request,) = self.link.requests
+        self.assertEqual((request.body, request.ended), (b"abc", False))
+        caller.send(b"def")
+        self.assertEqual(self.link.bodies(request.stream), b"abcdef")
+        self.lab.answer(self.link)
+        self.check_rest()
+
+    def test_pieces(self) -> None:
+        """Pieces of an answer without length stay the pieces they were."""
+        caller = self.lab.caller()
+        caller.get()
+        stream = self.link.requests[0].stream
+        stream.send_head(ResponseHead(200, []))
+        stream.send_data(b"one")
+        stream.send_data(b"three")
+        stream.send_end([("x-sum", "9")])
+        self.assertTrue(caller.received().endswith(b"3\r\none\r\n5\r\nthree\r\n0\r\nx-sum: 9\r\n\r\n"))
+        self.check_rest()
+
+    def test_informational(self) -> None:
+        """Heads below 200 reach the caller before the final one."""
+        caller = self.lab.caller()
+        caller.get()
+        self.link.requests[0].stream.send_informational(ResponseHead(103, [("link", "</a>")]))
+        self.assertEqual(caller.received(), b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")
+        self.lab.answer(self.link)
+        self.assertIn(b"\r\n\r\nHTTP/1.1 200 OK\r\n", caller.received())
+
+    def test_continue(self) -> None:
+        """The caller is asked for its body when the application asks for it, not before."""
+        caller = self.lab.caller()
+        caller.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        self.assertEqual(caller.received(), b"")
+        self.link.requests[0].stream.send_informational(ResponseHead(100, []))
+        self.assertEqual(caller.received(), b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def test_early_answer(self) -> None:
+        """An answer may be complete before the request is; the rest of that is not wanted."""
+        caller = self.lab.caller()
+        caller.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc")
+        self.lab.answer(self.link, b"enough")
+        self.assertTrue(caller.received().endswith(b"enough"))
+        caller.send(b"more")
+        self.check_rest()
+
+    def test_hop_by_hop(self) -> None:
+        """What concerns one connection stays on it, and only trusted proxies say who calls."""
+        fields = [(b"Host", b"h"), (b"Connection", b"x-drop"), (b"X-Drop", b"1"), (b"X-Forwarded-For", b"1.2.3.4"), (b"X-Real-IP", b"1")]
+        self.assertEqual(for_the_receiver([*fields, (b"X-Keep", b"\xe9")]), [("Host", "h"), ("X-Keep", "é")])
+
+    def test_response_fields(self) -> None:
+        """The application's own framing of its connection is not the caller's."""
+        caller = self.lab.caller()
+        caller.get()
+        stream = self.link.requests[0].stream
+        stream.send_head(ResponseHead(200, [("connection", "close"), ("transfer-encoding", "chunked"), ("a", "b")]))
+        stream.send_data(b"x")
+        stream.send_end()
+        self.assertNotIn(b"close", caller.received())
+        self.assertEqual(caller.received().count(b"hunked"), 1)
+
+
+class FailureTests(ExchangeTestCase):
+    """What goes wrong is a problem document before the head, and a cut after it."""
+
+    def reset(self, code: Code, *, dispatched: bool = True) -> Caller:
+        """Let a request fail at the receiver."""
+        caller = self.lab.caller()
+        caller.get()
+        self.link.requests[-1].stream.reset(code, "app", "secret", dispatched=dispatched)
+        self.lab.settle()
+        return caller
+
+    def test_statuses(self) -> None:
+        """Each reason has its status and its source, and none shows the receiver's text."""
+        expected = {
+            Code.APP_FAILED: (500, "app"),
+            Code.TIMEOUT: (504, "receiver"),
+            Code.REFUSED: (503, "receiver"),
+            Code.DRAINING: (503, "receiver"),
+            Code.TOO_LARGE: (413, "receiver"),
+            Code.INTERNAL: (502, "tunnel"),
+            Code.NO_ERROR: (502, "tunnel"),
+        }
+        for code, (status, source) in expected.items():
+            caller = self.reset(code)
+            document = self.problem(caller)
+            self.assertEqual((document["status"], document["source"]), (status, source), code)
+            self.assertNotIn(b"secret", caller.received())
+        self.check_rest()
+
+    def test_cut(self) -> None:
+        """After the head nothing may look complete."""
+        caller = self.lab.caller()
+        caller.get()
+        stream = self.link.requests[0].stream
+        stream.send_head(ResponseHead(200, []))
+        stream.send_data(b"half")
+        self.lab.settle()
+        stream.reset(Code.APP_FAILED, "app")
+        self.assertNotIn(b"0\r\n\r\n", caller.received())
+        self.assertTrue(caller.aborted)
+        self.check_rest()
+
+    def test_too_short(self) -> None:
+        """A body shorter than it said is cut, never padded."""
+        caller = self.lab.caller()
+        caller.get()
+        stream = self.link.requests[0].stream
+        stream.send_head(ResponseHead(200, [("content-length", "10")]))
+        stream.send_data(b"half")
+        stream.send_end()
+        self.lab.settle()
+        self.assertTrue(caller.aborted)
+        self.check_rest()
+
+    def test_not_http(self) -> None:
+        """An answer that is not HTTP never reaches the caller."""
+        heads = [
+            ResponseHead(200, [("a", "b\r\nc: d")]),
+            ResponseHead(200, [("a b", "c")]),
+            ResponseHead(200, [("content-length", "1"), ("content-length", "2")]),
+            ResponseHead(101, [("upgrade", "websocket")]),
+        ]
+        for head in heads:
+            caller = self.lab.caller()
+            caller.get()
+            stream = self.link.requests[-1].stream
+            if head.status < 200:
+                stream.send_informational(head)
+                self.lab.settle()
+                self.assertEqual(caller.received(), b"")
+                self.lab.answer(self.link)
+                continue
+            stream.send_head(head)
+            self.assertEqual((caller.status, self.problem(caller)["source"]), (502, "app"), head)
+        self.check_rest()
+
+    def test_too_long(self) -> None:
+        """A body longer than it said is cut where it was to end."""
+        caller = self.lab.caller()
+        caller.get()
+        stream = self.link.requests[0].stream
+        stream.send_head(ResponseHead(200, [("content-length", "3")]))
+        stream.send_data(b"abc")
+        stream.send_data(b"HTTP/1.1 200 OK\r\n\r\n")
+        self.lab.settle()
+        self.assertEqual(caller.received().count(b"HTTP/1.1"), 1)
+        self.check_rest()
+
+    def test_receiver_lost(self) -> None:
+        """A receiver that is lost is a 502 before the head and a cut after it."""
+        before, after = self.lab.caller(), self.lab.caller()
+        before.get()
+        after.get()
+        stream = self.link.requests[-1].stream
+        stream.send_head(ResponseHead(200, []))
+        self.lab.settle()
+        self.link.abort(ANPError("gone"))
+        self.assertEqual((self.problem(before)["status"], self.problem(before)["source"]), (502, "tunnel"))
+        self.assertTrue(after.aborted)
+        self.check_rest()
+
+    def test_caller_leaves(self) -> None:
+        """The receiver hears at once that nobody waits, and the request frees its room."""
+        caller = self.lab.caller()
+        caller.get()
+        assert caller.protocol is not None
+        caller.protocol.connectionLost()
+        self.lab.settle()
+        (reset,) = [event for event in self.link.others if isinstance(event, events.StreamReset)]
+        self.assertEqual((reset.reset.code, reset.reset.source), (Code.CANCELLED, "gateway"))
+        self.assertEqual((self.lab.records[0].source, self.lab.records[0].status), ("caller", 0))
+        self.check_rest()
+
+    def test_queued_request_is_dropped(self) -> None:
+        """A request that was not sent yet leaves no trace at the receiver."""
+        self.link.held = True
+        caller = self.lab.caller()
+        caller.get()
+        assert caller.protocol is not None
+        caller.protocol.connectionLost()
+        self.link.held = False
+        self.lab.settle()
+        self.assertEqual((self.link.requests, self.link.connection.outbound.idle), ([], True))
+        self.check_rest()
+
+    def test_no_route(self) -> None:
+        """A path nobody serves is a 404, or a 503 while receivers may be on their way back."""
+        lab = self.lab = Lab()
+        lab.connect(paths=["/a"])
+        caller = lab.caller()
+        caller.get(b"/b")
+        self.assertEqual(self.problem(caller)["source"], "route")
+        self.assertEqual(caller.status, 404)
+        lab.starting = True
+        caller = lab.caller()
+        caller.get(b"/b")
+        self.assertEqual(caller.status, 503)
+        self.assertIn(b"Retry-After", caller.received())
+
+    def test_ambiguous(self) -> None:
+        """A target with two readings is a 400."""
+        self.lab.connect(paths=["/a"])
+        caller = self.lab.caller()
+        caller.get(b"/x/%2e%2e/a")
+        self.assertEqual((caller.status, self.problem(caller)["source"]), (400, "route"))
+
+    def test_head_too_large_for_the_tunnel(self) -> None:
+        """A head that the tunnel cannot carry is the caller's fault and costs no link."""
+        self.lab = Lab(headers=4)
+        link = self.lab.connect()
+        caller = self.lab.caller()
+        caller.get(b"/", b"".join(b"X-%d: 1\r\n" % number for number in range(4)))
+        self.assertEqual((caller.status, link.requests), (431, []))
+        self.check_rest()
+
+
+class WaitingTests(ExchangeTestCase):
+    """A request waits for a receiver with room, within its budget."""
+
+    caps = {"in_flight": 1, "parked": 2}
+
+    def test_room_comes_back(self) -> None:
+        """The one that waits longest gets the room, with all that came of its body meanwhile."""
+        first, second = self.lab.caller(), self.lab.caller()
+        first.get(b"/1")
+        second.send(b"POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc")
+        self.assertEqual([request.head.target for request in self.link.requests], ["/1"])
+        self.assertEqual(second.transport.producerState, "paused")
+        self.lab.answer(self.link)
+        self.assertEqual(self.link.requests[-1].head.target, "/2")
+        self.assertEqual(second.transport.producerState, "producing")
+        second.send(b"def")
+        self.assertEqual(self.link.bodies(self.link.requests[-1].stream), b"abcdef")
+        self.lab.answer(self.link)
+        self.assertEqual((first.status, second.status), (200, 200))
+        self.check_rest()
+
+    def test_nobody_has_room(self) -> None:
+        """Waiting ends with a 503 that says when to come back."""
+        first, second = self.lab.caller(), self.lab.caller()
+        first.get()
+        second.get()
+        self.lab.advance(self.lab.limits.connect_budget - 1)
+        self.assertEqual(second.status, 0)
+        self.lab.advance(2)
+        self.assertEqual((second.status, self.problem(second)["source"]), (503, "gateway"))
+        self.assertIn(b"Retry-After: 1\r\n", second.received())
+        self.lab.answer(self.link)
+        self.check_rest()
+
+    def test_too_many_wait(self) -> None:
+        """Beyond the cap the answer is immediate."""
+        callers = [self.lab.caller() for _ in range(4)]
+        for caller in callers:
+            caller.get()
+        self.assertEqual([caller.status for caller in callers], [0, 0, 0, 503])
+        for caller in callers:
+            assert caller.protocol is not None
+            caller.protocol.connectionLost()
+        self.check_rest()
+
+    def test_caller_leaves(self) -> None:
+        """A request whose caller leaves while it waits reaches nobody."""
+        first, second = self.lab.caller(), self.lab.caller()
+        first.get(b"/1")
+        second.get(b"/2")
+        assert second.protocol is not None
+        second.protocol.connectionLost()
+        self.lab.answer(self.link)
+        self.assertEqual(len(self.link.requests), 1)
+        self.check_rest()
+
+    def test_reconnect(self) -> None:
+        """A request waits for a receiver that is about to connect again."""
+        self.link.abort(ANPError("gone"))
+        caller = self.lab.caller()
+        caller.get(b"/x")
+        self.assertEqual(caller.status, 0)
+        link = self.lab.connect()
+        self.assertEqual(link.requests[0].head.target, "/x")
+        self.lab.answer(link)
+        self.assertEqual(caller.status, 200)
+        self.check_rest()
+
+
+class OtherReceiverTests(ExchangeTestCase):
+    """What was not dispatched is asked of another receiver."""
+
+    def send_and_drain(self, request: bytes) -> tuple[Caller, Any]:
+        """Let the first receiver drain while a request is on its way to it."""
+        caller = self.lab.caller()
+        self.link.held = True
+        caller.send(request)
+        other = self.lab.connect()
+        self.link.far.leave()
+        self.lab.settle()
+        self.link.held = False
+        self.lab.settle()
+        return caller, other
+
+    def test_drain(self) -> None:
+        """A request that met a draining receiver is answered by the other one, body and all."""
+        caller, other = self.send_and_drain(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+        (request,) = other.requests
+        self.assertEqual((request.body, request.ended, self.link.requests), (b"abc", True, []))
+        self.lab.answer(other)
+        self.assertEqual(caller.status, 200)
+        self.check_rest()
+
+    def test_refused(self) -> None:
+        """A refusal of one receiver is not the caller's business while there is another."""
+        caller = self.lab.caller()
+        caller.get()
+        other = self.lab.connect()
+        self.link.requests[0].stream.reset(Code.REFUSED, "receiver", dispatched=False)
+        self.link.far.leave()
+        self.lab.settle()
+        self.lab.answer(other)
+        self.assertEqual(caller.status, 200)
+        self.check_rest()
+
+    def test_body_is_gone(self) -> None:
+        """A request whose body is no longer here cannot be asked again."""
+        caller, other = self.send_and_drain(
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 70000\r\n\r\n" + b"x" * 70000
+        )
+        self.assertEqual((caller.status, other.requests), (503, []))
+        self.check_rest()
+
+    def test_new_requests(self) -> None:
+        """A receiver that drains gets no new request."""
+        other = self.lab.connect()
+        self.link.far.leave()
+        self.lab.settle()
+        for _ in range(4):
+            caller = self.lab.caller()
+            caller.get()
+            self.lab.answer(other)
+        self.assertEqual((len(self.link.requests), len(other.requests)), (0, 4))
+
+
+class PressureTests(ExchangeTestCase):
+    """Whoever is slow holds up its own stream and nothing else."""
+
+    def test_slow_caller(self) -> None:
+        """Credit stops while the caller's socket is full and comes back when it has drained."""
+        caller = self.lab.caller()
+        caller.get()
+        stream = self.link.requests[0].stream
+        stream.send_head(ResponseHead(200, []))
+        caller.transport.producer.pauseProducing()
+        window = self.lab.limits.stream_window
+        paused = stream.send_data(b"x" * (2 * window))
+        self.lab.settle()
+        self.assertTrue(paused)
+        self.assertEqual(stream.window.credit, 0)
+        self.assertLess(len(caller.received()), window + 4096)
+        caller.transport.producer.resumeProducing()
+        self.lab.settle()
+        self.assertEqual((stream.backlog, stream.pausing), (0, False))
+
+    def test_slow_application(self) -> None:
+        """The caller's socket is not read while the application reads nothing."""
+        caller = self.lab.caller()
+        caller.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n")
+        stream = self.link.requests[0].stream
+        sent = 0
+        while caller.transport.producerState == "producing":
+            caller.send(b"x" * 16384)
+            sent += 16384
+            self.assertLess(sent, 400_000)
+        stream.consume(self.link.far.streams[stream.id].inbox.held)
+        self.lab.settle()
+        self.assertEqual(caller.transport.producerState, "producing")
+
+
+class BudgetTests(ExchangeTestCase):
+    """Each wait has its own budget."""
+
+    caps = {"first_byte_budget": 10.0, "idle_budget": 5.0, "total_budget": 30.0}
+
+    def begin(self) -> tuple[Caller, Any]:
+        """Send a request."""
+        caller = self.lab.caller()
+        caller.get()
+        return caller, self.link.requests[-1].stream
+
+    def test_first_byte(self) -> None:
+        """No head in time is a 504, and the receiver is told."""
+        caller, _ = self.begin()
+        self.lab.advance(9)
+        self.assertEqual(caller.status, 0)
+        self.lab.advance(2.5)
+        self.assertEqual(caller.status, 504)
+        self.assertEqual([e.reset.code for e in self.link.others if isinstance(e, events.StreamReset)], [Code.TIMEOUT])
+        self.check_rest()
+
+    def test_idle(self) -> None:
+        """A pause in the answer cuts it; every piece starts the time anew."""
+        caller, stream = self.begin()
+        stream.send_head(ResponseHead(200, []))
+        for _ in range(3):
+            stream.send_data(b"x")
+            self.lab.advance(4)
+        self.assertFalse(caller.aborted)
+        self.lab.advance(2.5)
+        self.assertTrue(caller.aborted)
+        self.check_rest()
+
+    def test_slow_caller_is_not_idle(self) -> None:
+        """While the caller takes nothing it is not the receiver that is late."""
+        caller, stream = self.begin()
+        stream.send_head(ResponseHead(200, []))
+        stream.send_data(b"x")
+        self.lab.settle()
+        caller.transport.producer.pauseProducing()
+        self.lab.advance(8)
+        self.assertFalse(caller.aborted)
+
+    def test_total(self) -> None:
+        """The whole request has a limit where one is set, and the receiver knows it."""
+        caller, stream = self.begin()
+        self.assertEqual(self.link.requests[0].head.deadline, 30.0)
+        stream.send_head(ResponseHead(200, []))
+        while not caller.aborted:
+            stream.send_data(b"x")
+            self.lab.advance(2)
+            self.assertLess(self.lab.clock.seconds(), 40)
+        self.assertGreaterEqual(self.lab.clock.seconds(), 30)
+        self.check_rest()
+
+    def test_uploading_is_not_waiting(self) -> None:
+        """The time to the first byte begins when the last piece of the request came."""
+        caller = self.lab.caller()
+        caller.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n")
+        for _ in range(12):
+            caller.send(b"x")
+            self.lab.advance(2, 1.0)
+        self.assertEqual(caller.status, 0)
+
+    def test_no_timer_without_requests(self) -> None:
+        """Nothing ticks while nothing runs."""
+        caller, _ = self.begin()
+        self.lab.answer(self.link)
+        self.lab.advance(3)
+        assert caller.protocol is not None
+        caller.protocol.connectionLost()
+        self.assertEqual(self.lab.clock.getDelayedCalls(), [])
+
+
+class DrainTests(ExchangeTestCase):
+    """How the table empties."""
+
+    def test_when_idle(self) -> None:
+        """It fires at once when nothing runs, else with the last one."""
+        self.successResultOf(self.lab.exchanges.when_idle())
+        caller = self.lab.caller()
+        caller.get()
+        waiting = self.lab.exchanges.when_idle()
+        self.assertNoResult(waiting)
+        self.lab.answer(self.link)
+        self.successResultOf(waiting)
+
+    def test_cut_all(self) -> None:
+        """What is still running at the deadline ends, with a 503 where that is possible."""
+        before, after = self.lab.caller(), self.lab.caller()
+        before.get()
+        after.get()
+        self.link.requests[-1].stream.send_head(ResponseHead(200, []))
+        self.lab.settle()
+        self.lab.exchanges.cut_all()
+        self.assertEqual((before.status, after.aborted), (503, True))
+        self.check_rest()

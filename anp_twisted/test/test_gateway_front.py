@@ -1,0 +1,122 @@
+"""Tests for L{anp_twisted.gateway.front}."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet.protocol import Protocol
+from twisted.trial.unittest import SynchronousTestCase
+
+from anp_twisted.gateway.front import Front, LinkEntrance, LinkFront
+from anp_twisted.http.channel import PublicFactory
+from anp_twisted.test.gatewaylab import Caller, Lab
+
+UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+RIGHT = b"Authorization: Bearer right\r\n"
+
+
+class Links:
+    """Stands where links are made, and keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, tuple[str, int]]] = []
+        self.received = b""
+
+    def protocol(self, identity: str, address: tuple[str, int]) -> Protocol:
+        """Make a protocol that keeps what it gets."""
+        self.asked.append((identity, address))
+        protocol = Protocol()
+        protocol.dataReceived = self._keep  # type: ignore[method-assign]
+        return protocol
+
+    def _keep(self, data: bytes) -> None:
+        self.received += data
+
+
+class FrontTests(SynchronousTestCase):
+    """What a request is."""
+
+    def setUp(self) -> None:
+        """Make a gateway with an entrance for receivers."""
+        self.lab = Lab()
+        self.links = Links()
+        links: Any = self.links
+        entrance = LinkEntrance(links, lambda value: "me" if value == b"Bearer right" else None)
+        self.entrance = entrance
+        self.settings: dict[str, Any] = {"request_id": lambda: "id-1", "starting": lambda: False}
+        self.lab.factory = PublicFactory(
+            self.lab.clock, self.lab.limits, Front(self.lab.exchanges, entrance, **self.settings)
+        )
+
+    def ask(self, target: bytes, fields: bytes = b"", method: bytes = b"GET") -> Caller:
+        """Send a request."""
+        caller = self.lab.caller()
+        caller.send(method + b" " + target + b" HTTP/1.1\r\nHost: h\r\n" + fields + b"\r\n")
+        return caller
+
+    def test_receiver(self) -> None:
+        """The connection of a receiver is handed over with every byte of its request."""
+        caller = self.ask(b"/ws", UPGRADE + RIGHT)
+        self.assertEqual(self.links.asked, [("me", ("198.51.100.7", 4711))])
+        self.assertEqual(self.links.received, b"GET /ws HTTP/1.1\r\nHost: h\r\n" + UPGRADE + RIGHT + b"\r\n")
+        self.assertEqual((caller.received(), self.entrance.refused), (b"", 0))
+
+    def test_refused(self) -> None:
+        """Whoever is no receiver hears why, as a problem document."""
+        two = RIGHT + RIGHT
+        rows = [
+            (b"GET", UPGRADE, 401),
+            (b"GET", UPGRADE + b"Authorization: Bearer wrong\r\n", 401),
+            (b"GET", UPGRADE + b"Authorization: Bearer righ\r\n", 401),
+            (b"GET", UPGRADE + b"Authorization:\r\n", 401),
+            (b"GET", UPGRADE + two, 401),
+            (b"GET", UPGRADE + RIGHT + b"Origin: null\r\n", 403),
+            (b"GET", RIGHT, 426),
+            (b"GET", RIGHT + b"Connection: Upgrade\r\nUpgrade: h2c\r\n", 426),
+            (b"POST", UPGRADE + RIGHT, 405),
+        ]
+        for method, fields, status in rows:
+            caller = self.ask(b"/ws", fields, method)
+            self.assertEqual(caller.status, status, fields)
+            document = json.loads(caller.received().partition(b"\r\n\r\n")[2])
+            self.assertEqual((document["status"], document["source"]), (status, "gateway"))
+        self.assertEqual((self.links.asked, self.entrance.refused), ([], len(rows)))
+        self.assertEqual([record.status for record in self.lab.records], [row[2] for row in rows])
+
+    def test_health(self) -> None:
+        """The health page is the gateway's own, whatever receivers serve."""
+        link = self.lab.connect()
+        self.assertTrue(self.ask(b"/health").received().endswith(b'\r\n\r\n{"status":"ok"}'))
+        self.assertEqual(self.ask(b"/health?x", b"").status, 200)
+        self.assertEqual(link.requests, [])
+        self.assertEqual(self.ask(b"/health/x").status, 0)
+        self.assertEqual(len(link.requests), 1)
+
+    def test_health_moved(self) -> None:
+        """It can be elsewhere, or nowhere; what was there is forwarded then."""
+        link = self.lab.connect()
+        for path, targets in (("/up", [b"/health"]), ("", [b"/health", b"/up"])):
+            front = Front(self.lab.exchanges, self.entrance, health_path=path, **self.settings)
+            self.lab.factory = PublicFactory(self.lab.clock, self.lab.limits, front)
+            link.requests.clear()
+            for target in (b"/health", b"/up"):
+                self.ask(target)
+            self.assertEqual([request.head.target.encode() for request in link.requests], targets)
+
+    def test_spellings(self) -> None:
+        """Other spellings of the gateway's own paths belong to the application."""
+        link = self.lab.connect()
+        for target in (b"//health", b"/%68ealth", b"/health/", b"//ws", b"/ws/"):
+            self.ask(target)
+        self.assertEqual(len(link.requests), 5)
+
+    def test_link_front(self) -> None:
+        """A listener for receivers takes them at any path and forwards nothing."""
+        link = self.lab.connect()
+        front = LinkFront(self.lab.exchanges, self.entrance, lambda: "id-2")
+        self.lab.factory = PublicFactory(self.lab.clock, self.lab.limits, front)
+        self.ask(b"/", UPGRADE + RIGHT)
+        self.assertEqual(len(self.links.asked), 1)
+        self.assertEqual(self.ask(b"/x").status, 426)
+        self.assertEqual(link.requests, [])
