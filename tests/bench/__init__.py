@@ -1,0 +1,5 @@
+"""
+Benchmarks: C{python -m tests.bench} prints one table of ratios and writes it as JSON.
+
+They are never tests: no figure fails anything.
+"""
