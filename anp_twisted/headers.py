@@ -93,7 +93,7 @@ def content_length(headers: Iterable[Header]) -> int | None:
     """
     The declared length of the body, in bytes.
 
-    @return: L{None} if none is declared.
+    @return: C{None} if none is declared.
     @raise InvalidMessage: if it is malformed or declared more than once.
     """
     declared = get_all(headers, b"content-length")

@@ -62,13 +62,15 @@ class Framing:
 
     @ivar delimiter: how its end is known.
     @ivar left: bytes still owed, with L{Delimiter.LENGTH}.
+    @ivar keep_alive: whether the connection can be used after the response.
     """
 
-    __slots__ = ("delimiter", "left")
+    __slots__ = ("delimiter", "keep_alive", "left")
 
-    def __init__(self, delimiter: Delimiter, left: int) -> None:
+    def __init__(self, delimiter: Delimiter, *, left: int, keep_alive: bool) -> None:
         self.delimiter = delimiter
         self.left = left
+        self.keep_alive = keep_alive
 
     def piece(self, data: bytes) -> bytes:
         """
@@ -92,7 +94,7 @@ class Framing:
         End the body.
 
         @param trailers: sent if the body is chunked, else dropped.
-        @return: what goes to the caller, or L{None} if the body is too short, so
+        @return: what goes to the caller, or C{None} if the body is too short, so
             that only cutting the connection tells the truth.
         @raise InvalidMessage: if a trailer is malformed.
         """
@@ -105,20 +107,7 @@ class Framing:
         return b"0\r\n" + fields([field for field in trailers if _KINDS[field[0]] <= _DATE]) + b"\r\n"
 
 
-class AnswerHead(NamedTuple):
-    """
-    A response head that may be sent.
-
-    @ivar data: its bytes.
-    @ivar keep_alive: whether the connection can be used after the response.
-    """
-
-    data: bytes
-    framing: Framing
-    keep_alive: bool
-
-
-def answer_head(status: int, headers: list[Header], asked: Asked, date: bytes) -> AnswerHead:
+def answer_head(status: int, headers: list[Header], *, asked: Asked, date: bytes) -> tuple[bytes, Framing]:
     """
     Make the head of a final response.
 
@@ -126,6 +115,7 @@ def answer_head(status: int, headers: list[Header], asked: Asked, date: bytes) -
     left out, save that C{Connection: close} is obeyed.
 
     @param date: the value of C{Date} if C{headers} has none.
+    @return: the bytes of the head, and how its body goes on.
     @raise InvalidMessage: if the status or a field is malformed, or if lengths
         contradict each other.
     """
@@ -137,12 +127,12 @@ def answer_head(status: int, headers: list[Header], asked: Asked, date: bytes) -
     if status == 204 or (kinds and max(kinds) > _LENGTH):
         keep_alive = keep_alive and not _asks_close(headers, kinds)
         kept = _kept(headers, kinds, most=_LENGTH if status != 204 else _DATE)
-    framing = _framing(status, length, asked)
-    keep_alive = keep_alive and framing.delimiter is not Delimiter.CLOSE
-    own = _own_fields(framing.delimiter, keep_alive, asked)
+    delimiter = _delimiter(status, length, asked=asked)
+    framing = Framing(delimiter, left=length or 0, keep_alive=keep_alive and delimiter is not Delimiter.CLOSE)
+    own = _own_fields(framing, asked)
     if _DATE not in kinds:
         own = b"Date: %b\r\n%b" % (date, own)
-    return AnswerHead(b"%b%b%b\r\n" % (line, fields(kept), own), framing, keep_alive)
+    return b"%b%b%b\r\n" % (line, fields(kept), own), framing
 
 
 def informational_head(status: int, headers: list[Header]) -> bytes:
@@ -246,22 +236,22 @@ def _kept(headers: list[Header], kinds: list[int], *, most: int) -> list[Header]
     return [field for field, kind in zip(headers, kinds, strict=True) if kind <= most]
 
 
-def _framing(status: int, length: int | None, asked: Asked) -> Framing:
+def _delimiter(status: int, length: int | None, *, asked: Asked) -> Delimiter:
     """
     RFC 9112, 6.3, from the sender's side.
     """
     if asked.head_only or status in _NO_BODY_STATUS:
-        return Framing(Delimiter.NO_BODY, 0)
+        return Delimiter.NO_BODY
     if length is not None:
-        return Framing(Delimiter.LENGTH, length)
-    return Framing(Delimiter.CHUNKED if asked.http11 else Delimiter.CLOSE, 0)
+        return Delimiter.LENGTH
+    return Delimiter.CHUNKED if asked.http11 else Delimiter.CLOSE
 
 
-def _own_fields(delimiter: Delimiter, keep_alive: bool, asked: Asked) -> bytes:
+def _own_fields(framing: Framing, asked: Asked) -> bytes:
     """
     The fields of this connection.
     """
-    own = b"Transfer-Encoding: chunked\r\n" if delimiter is Delimiter.CHUNKED else b""
-    if not keep_alive:
+    own = b"Transfer-Encoding: chunked\r\n" if framing.delimiter is Delimiter.CHUNKED else b""
+    if not framing.keep_alive:
         return own + b"Connection: close\r\n"
     return own if asked.http11 else own + b"Connection: keep-alive\r\n"

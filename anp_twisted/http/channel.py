@@ -12,7 +12,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 
-from anp_twisted.http.connection import PublicConnection, Refusal
+from anp_twisted.http.connection import PublicConnection
 from anp_twisted.http.pace import Sweep
 from anp_twisted.http.request import PublicRequest
 from anp_twisted.limits import Limits
@@ -28,17 +28,13 @@ def http_date() -> bytes:
     return formatdate(usegmt=True).encode("ascii")
 
 
-def make_id() -> str:
+def name_refusal(client: tuple[str, int], status: int) -> str:
     """
-    A new random id of 32 hexadecimal digits.
+    Take no note of a refused request.
+
+    @return: a random id of 32 hexadecimal digits.
     """
     return token_hex(16)
-
-
-def ignore_refusal(refusal: Refusal) -> None:
-    """
-    Take no note of it.
-    """
 
 
 def _address(addr: object) -> tuple[str, int]:
@@ -55,8 +51,8 @@ class PublicFactory(Factory):
     @ivar limits: the caps.
     @ivar on_request: called with each request; answers it or attaches a consumer
         before it returns.
-    @ivar on_refused: told of each request that was refused here.
-    @ivar new_id: makes the C{request_id} of such an answer.
+    @ivar on_refused: told of each request that was refused here, with the caller's
+        address and the status; returns the C{request_id} of the answer.
     @ivar draining: connections end after their current answer.
     @ivar date: the value of the C{Date} field, at most half a second old.
     @ivar interval: seconds between two looks at the deadlines.
@@ -70,8 +66,7 @@ class PublicFactory(Factory):
         limits: Limits,
         on_request: Callable[[PublicRequest], None],
         *,
-        on_refused: Callable[[Refusal], None] = ignore_refusal,
-        new_id: Callable[[], str] = make_id,
+        on_refused: Callable[[tuple[str, int], int], str] = name_refusal,
         date: Callable[[], bytes] = http_date,
     ) -> None:
         """
@@ -80,7 +75,6 @@ class PublicFactory(Factory):
         self.limits = limits
         self.on_request = on_request
         self.on_refused = on_refused
-        self.new_id = new_id
         self.draining = False
         self.seconds = reactor.seconds
         self.date = b""
@@ -100,7 +94,7 @@ class PublicFactory(Factory):
         """
         Make the protocol of a new connection.
 
-        @return: L{None}, which closes the connection, far over the cap.
+        @return: C{None}, which closes the connection, far over the cap.
         """
         if len(self._open) >= self.limits.connections * _OVERFLOW:
             return None
@@ -112,7 +106,7 @@ class PublicFactory(Factory):
         """
         Count a connection.
 
-        @return: L{False} if it is one too many.
+        @return: C{False} if it is one too many.
         """
         self._open.add(connection)
         self._sweep.watch(self._open)

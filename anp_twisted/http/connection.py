@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 from twisted.internet.interfaces import (
     IConsumer,
@@ -94,20 +94,6 @@ class CallerSocket(ITransport, IPushProducer, IConsumer):
         """
         Close our half once everything is written.
         """
-
-
-class Refusal(NamedTuple):
-    """
-    A request that was refused here, for the access log.
-
-    @ivar client: address and port of the caller.
-    @ivar status: what it was answered.
-    @ivar request_id: the id in the answer.
-    """
-
-    client: tuple[str, int]
-    status: int
-    request_id: str
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -314,7 +300,7 @@ class PublicConnection(Protocol):
     @property
     def staying(self) -> bool:
         """
-        L{False} once the connection shall end after the current answer.
+        C{False} once the connection shall end after the current answer.
         """
         return not self._factory.draining
 
@@ -461,11 +447,11 @@ class PublicConnection(Protocol):
             self.cut()
 
     def _send_problem(self, status: int) -> None:
-        request_id = self._factory.new_id()
+        request_id = self._factory.on_refused(self._client, status)
         retry_after = 1 if status == 503 else None
         headers, body = problem(status, "gateway", _TITLES[status], request_id, retry_after)
-        self.send(answer_head(status, headers, _REFUSED, self.date).data + body)
-        self._factory.on_refused(Refusal(self._client, status, request_id))
+        head, _ = answer_head(status, headers, asked=_REFUSED, date=self.date)
+        self.send(head + body)
 
     def _enter_closing(self) -> None:
         self._phase = Phase.CLOSING

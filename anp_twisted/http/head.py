@@ -46,7 +46,7 @@ class RequestHead(NamedTuple):
     @ivar headers: as received, but for names with an underscore, which are left
         out: applications cannot tell them from the same name with a hyphen.
     @ivar host: whom the caller meant, C{b""} only with HTTP/1.0.
-    @ivar content_length: L{None} if none was declared.
+    @ivar content_length: C{None} if none was declared.
     @ivar has_body: a body follows, of however many bytes.
     @ivar expects_continue: the caller waits for a 100 before it sends the body.
     @ivar upgrade: the lower-case value of C{Upgrade} if the connection may be
@@ -95,15 +95,15 @@ def check_head(parsed: Parsed, *, secure: bool, limits: Limits) -> RequestHead:
     @param secure: the connection is a TLS one.
     @raise RequestRefused: if it is not a request we take.
     """
-    method, target, headers, raw, keep_alive, upgrade = parsed
-    version = check_request_line(method, target, raw)
-    check_sizes(target, headers, raw, limits)
+    method, _, headers, raw, keep_alive, upgrade = parsed
+    version = check_request_line(parsed)
+    check_sizes(parsed, limits)
     if b" \r\n" in raw or b"\t\r\n" in raw:
         headers = [(name, value.rstrip(b" \t")) for name, value in headers]
     if b"_" in raw:
         headers = [header for header in headers if b"_" not in header[0]]
     fields = _interesting(headers)
-    host, target = _destination(method, target, version, fields.get(b"host", []), secure)
+    host, target = _destination(parsed, check_host(fields.get(b"host", []), version), secure=secure)
     length = check_length(fields.get(b"content-length"), limits)
     chunked = b"transfer-encoding" in fields and check_coding(fields[b"transfer-encoding"], version)
     return RequestHead(
@@ -133,7 +133,7 @@ def _interesting(headers: list[Header]) -> dict[bytes, list[bytes]]:
     return found
 
 
-def check_request_line(method: bytes, target: bytes, raw: bytes) -> bytes:
+def check_request_line(parsed: Parsed) -> bytes:
     """
     Compare what was parsed with what was sent: llhttp takes several spaces,
     RTSP, HTTP/0.9 and HTTP/2.0 as well.
@@ -142,11 +142,12 @@ def check_request_line(method: bytes, target: bytes, raw: bytes) -> bytes:
     @raise RequestRefused: 505 for another version, 501 for a method we do not
         pass on, else 400.
     """
-    line = b"%b %b HTTP/1." % (method, target)
+    raw = parsed.raw
+    line = b"%b %b HTTP/1." % (parsed.method, parsed.target)
     size = len(line)
     if not raw.startswith(line) or raw[size + 1 : size + 3] != b"\r\n":
         raise RequestRefused(_line_status(raw))
-    if method not in METHODS:
+    if parsed.method not in METHODS:
         raise RequestRefused(501)
     minor = raw[size : size + 1]
     if minor == b"1":
@@ -164,17 +165,18 @@ def _line_status(raw: bytes) -> int:
     return 505 if match and match.groups() not in ((b"1", b"1"), (b"1", b"0")) else 400
 
 
-def check_sizes(target: bytes, headers: list[Header], raw: bytes, limits: Limits) -> None:
+def check_sizes(parsed: Parsed, limits: Limits) -> None:
     """
     Hold a complete head against its caps.
 
     @raise RequestRefused: 414 for the target, 431 for anything else.
     """
-    if len(target) > limits.target:
+    if len(parsed.target) > limits.target:
         raise RequestRefused(414)
-    if len(raw) > limits.request_head or len(headers) > limits.fields:
+    size = len(parsed.raw)
+    if size > limits.request_head or len(parsed.headers) > limits.fields:
         raise RequestRefused(431)
-    if len(raw) > limits.field and any(len(name) + len(value) > limits.field for name, value in headers):
+    if size > limits.field and any(len(name) + len(value) > limits.field for name, value in parsed.headers):
         raise RequestRefused(431)
 
 
@@ -222,26 +224,26 @@ def check_host(hosts: list[bytes], version: bytes) -> bytes:
     return hosts[0]
 
 
-def _destination(method: bytes, target: bytes, version: bytes, hosts: list[bytes], secure: bool) -> tuple[bytes, bytes]:
+def _destination(parsed: Parsed, host: bytes, *, secure: bool) -> tuple[bytes, bytes]:
     """
     Host and target, the latter reduced to origin-form or C{*}.
+
+    @param host: what C{Host} says.
     """
-    host = check_host(hosts, version)
-    if _TARGET.fullmatch(target):
+    target = parsed.target
+    if _TARGET.fullmatch(target) or (target == b"*" and parsed.method == b"OPTIONS"):
         return host, target
-    if target == b"*" and method == b"OPTIONS":
-        return host, target
-    return _from_absolute(method, target, host, secure)
+    return _from_absolute(parsed, host, secure=secure)
 
 
-def _from_absolute(method: bytes, target: bytes, host: bytes, secure: bool) -> tuple[bytes, bytes]:
+def _from_absolute(parsed: Parsed, host: bytes, *, secure: bool) -> tuple[bytes, bytes]:
     """
     Take an absolute-form target apart (RFC 9112, 3.2.2).
 
     @raise RequestRefused: 400 if it is none; 421 if it names another scheme or
         another host than the connection and C{Host} do.
     """
-    match = _ABSOLUTE.fullmatch(target)
+    match = _ABSOLUTE.fullmatch(parsed.target)
     if match is None or not valid_host(match[2]):
         raise RequestRefused(400)
     scheme, authority, rest = match[1].lower(), match[2], match[3]
@@ -249,7 +251,7 @@ def _from_absolute(method: bytes, target: bytes, host: bytes, secure: bool) -> t
         raise RequestRefused(421)
     if host and authority.lower() != host.lower():
         raise RequestRefused(421)
-    if not rest and method == b"OPTIONS":
+    if not rest and parsed.method == b"OPTIONS":
         return authority, b"*"
     if not rest.startswith(b"/"):
         rest = b"/" + rest
@@ -281,7 +283,7 @@ def check_coding(codings: list[bytes], version: bytes) -> bool:
     """
     Whether the body is chunked (RFC 9112, 6.1).
 
-    @return: always L{True}.
+    @return: always C{True}.
     @raise RequestRefused: 501 for a coding we do not do; 400 for a malformed or
         doubled field, and with HTTP/1.0, which knows no transfer codings.
     """

@@ -1,7 +1,7 @@
 """
 The bytes of one connection, cut into request heads and bodies.
 
-L{httptools} (llhttp in strict mode) reads the heads. It does not tell how far
+C{httptools} (llhttp in strict mode) reads the heads. It does not tell how far
 it came, so it is never given more than one head: a head ends with the first
 empty line, and what was received is cut behind that. Bodies are counted or
 L{chunked<ChunkedBody>} and need no parser. This way no byte of a second request is
@@ -90,7 +90,7 @@ class Intake:
         @raise RequestRefused: if this is, or cannot become, a request we take.
         """
         before = self._raw
-        if not before:
+        if not before and data[:1] in (b"\r", b"\n"):
             data = self._skip_blank(data)
         cut = _cut_behind_empty_line(before[-3:], data)
         piece, rest = (data, b"") if cut < 0 else (data[:cut], data[cut:])
@@ -108,8 +108,6 @@ class Intake:
         """
         Drop the line ends some callers send between requests.
         """
-        if data[:1] not in (b"\r", b"\n"):
-            return data
         stripped = data.lstrip(b"\r\n")
         self._blank += len(data) - len(stripped)
         if self._blank > _BLANK_BYTES:

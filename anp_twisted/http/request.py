@@ -70,7 +70,7 @@ class Answering(Protocol):
     @property
     def staying(self) -> bool:
         """
-        L{False} once the connection shall end after the current answer.
+        C{False} once the connection shall end after the current answer.
         """
 
     def send(self, data: bytes) -> None:
@@ -299,7 +299,9 @@ class PublicRequest:
         if data:
             self._channel.send(data)
 
-    def respond(self, status: int, headers: list[Header], body: bytes, trailers: Sequence[Header] = ()) -> None:
+    def respond(
+        self, status: int, headers: list[Header], *, body: bytes = b"", trailers: Sequence[Header] = ()
+    ) -> None:
         """
         Send a whole answer at once, which costs less than its parts.
 
@@ -315,7 +317,7 @@ class PublicRequest:
         ending = framing.end(trailers)
         if piece:
             self.sent = len(body)
-        self._go(Act.END)
+        self._answer = Answer.ENDED
         if ending is None:
             self._channel.cut()
             return
@@ -332,10 +334,11 @@ class PublicRequest:
         channel = self._channel
         keep_alive = self._keep_alive and channel.staying and not self._expects_continue
         asked = Asked(self.method == b"HEAD", self.version == b"1.1", keep_alive)
-        head = answer_head(status, headers, asked, channel.date)
+        data, framing = answer_head(status, headers, asked=asked, date=channel.date)
         self._answer = Answer.SENDING
         self.status = status
-        data, self._framing, self._keep_alive = head
+        self._framing = framing
+        self._keep_alive = framing.keep_alive
         return data
 
     def write(self, data: bytes) -> None:

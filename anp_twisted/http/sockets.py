@@ -17,7 +17,7 @@ def unsent(transport: object) -> tuple[int, int] | None:
     and a stalled one look alike; the two numbers of the socket's buffer do not.
 
     @return: two numbers of which one changes whenever the socket takes something;
-        L{None} if it holds nothing, or if the transport is no socket.
+        C{None} if it holds nothing, or if the transport is no socket.
     """
     while isinstance(transport, ProtocolWrapper):
         transport = transport.transport

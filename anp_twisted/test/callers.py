@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from anp_twisted.headers import Header
 from anp_twisted.http.channel import PublicFactory
-from anp_twisted.http.connection import PublicConnection, Refusal
+from anp_twisted.http.connection import PublicConnection
 from anp_twisted.http.request import PublicRequest
 from anp_twisted.limits import DEFAULT_LIMITS, Limits
 
@@ -148,20 +148,21 @@ class Port:
 
     @ivar requests: what arrived, in order.
     @ivar recorders: their consumers.
-    @ivar refusals: what was refused.
+    @ivar refusals: the statuses of what was refused.
+    @ivar refused_client: whose request was refused last.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.clock = Clock()
         self.requests: list[PublicRequest] = []
         self.recorders: list[Recorder] = []
-        self.refusals: list[Refusal] = []
+        self.refusals: list[int] = []
+        self.refused_client = ("", 0)
         self.factory = PublicFactory(
             self.clock,
             limits,
             self.on_request,
-            on_refused=self.refusals.append,
-            new_id=lambda: "id-1",
+            on_refused=self.on_refused,
             date=lambda: DATE,
         )
 
@@ -173,6 +174,14 @@ class Port:
         self.requests.append(request)
         self.recorders.append(recorder)
         request.attach(recorder)
+
+    def on_refused(self, client: tuple[str, int], status: int) -> str:
+        """
+        Note it.
+        """
+        self.refused_client = client
+        self.refusals.append(status)
+        return "id-1"
 
     def connect(self) -> tuple[PublicConnection, CallerTransport]:
         """

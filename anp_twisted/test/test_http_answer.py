@@ -4,24 +4,35 @@ Tests for L{anp_twisted.http.answer}.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.errors import InvalidMessage
 from anp_twisted.headers import HOP_BY_HOP, Header
-from anp_twisted.http.answer import AnswerHead, Asked, Delimiter, answer_head, informational_head
+from anp_twisted.http.answer import Asked, Delimiter, Framing, answer_head, informational_head
 
 KEEP = Asked(head_only=False, http11=True, keep_alive=True)
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 DATE_LINE = b"Date: " + DATE + b"\r\n"
 
 
-def make(status: int, headers: list[Header], asked: Asked = KEEP) -> AnswerHead:
+class Made(NamedTuple):
+    """
+    A head and how its body goes on.
+    """
+
+    data: bytes
+    framing: Framing
+
+
+def make(status: int, headers: list[Header], asked: Asked = KEEP) -> Made:
     """
     A head at a fixed time.
     """
-    return answer_head(status, headers, asked, DATE)
+    return Made(*answer_head(status, headers, asked=asked, date=DATE))
 
 
 class HeadTests(SynchronousTestCase):
@@ -56,7 +67,7 @@ class HeadTests(SynchronousTestCase):
     def test_statuses(self) -> None:
         """A final status is an integer of three digits from 200."""
         for status in (99, 100, 101, 199, 1000, -1, 0, True, "200", "200 x", 200.0, None):
-            self.assertRaises(InvalidMessage, answer_head, status, [], KEEP, DATE)
+            self.assertRaises(InvalidMessage, answer_head, status, [], asked=KEEP, date=DATE)
 
     def test_names(self) -> None:
         """A name is a token."""
@@ -109,18 +120,18 @@ class ConnectionTests(SynchronousTestCase):
         ):
             head = make(200, length, Asked(head_only=False, http11=http11, keep_alive=wanted))
             self.assertEqual(head.data, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + DATE_LINE + line + b"\r\n")
-            self.assertEqual(head.keep_alive, wanted)
+            self.assertEqual(head.framing.keep_alive, wanted)
 
     def test_application_closes(self) -> None:
         """An application may ask for the end."""
         head = make(200, [(b"Connection", b"x, Close"), (b"Content-Length", b"0")])
-        self.assertFalse(head.keep_alive)
+        self.assertFalse(head.framing.keep_alive)
         self.assertEqual(head.data.count(b"onnection:"), 1)
 
     def test_until_close(self) -> None:
         """Without a length, an HTTP/1.0 answer ends with the connection, whatever was asked."""
         head = make(200, [], Asked(head_only=False, http11=False, keep_alive=True))
-        self.assertEqual((head.framing.delimiter, head.keep_alive), (Delimiter.CLOSE, False))
+        self.assertEqual((head.framing.delimiter, head.framing.keep_alive), (Delimiter.CLOSE, False))
 
 
 class FramingTests(SynchronousTestCase):

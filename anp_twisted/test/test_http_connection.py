@@ -13,6 +13,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
+from anp_twisted.http import connection
 from anp_twisted.http.channel import PublicFactory
 from anp_twisted.http.request import PublicRequest
 from anp_twisted.limits import DEFAULT_LIMITS, Limits
@@ -57,7 +58,7 @@ class ConnectionTestCase(SynchronousTestCase):
         self.assertIn(b"\r\nConnection: close", head)
         self.assertIn(b'"request_id":"id-1"', body)
         self.assertTrue(self.transport.half_closed)
-        self.assertEqual(self.port.refusals[-1].status, status)
+        self.assertEqual((self.port.refusals[-1], self.port.refused_client), (status, ("192.0.2.7", 4711)))
 
 
 class RequestTests(ConnectionTestCase):
@@ -432,6 +433,8 @@ class LossTests(ConnectionTestCase):
 class SlowReaderTests(ConnectionTestCase):
     """Callers who take little or nothing."""
 
+    left: tuple[int, int] | None = None
+
     def test_told(self) -> None:
         """The consumer is told when the transport is full and when it is empty."""
         self.receive(GET)
@@ -463,6 +466,47 @@ class SlowReaderTests(ConnectionTestCase):
             self.caller.resumeProducing()
         self.port.pass_time(100)
         self.assertTrue(self.transport.open)
+
+    def test_moving(self) -> None:
+        """One who takes something now and then is not cut, however long it lasts."""
+        self.watch_unsent()
+        self.receive(GET)
+        self.port.requests[0].send_head(200, [])
+        self.caller.pauseProducing()
+        for index in range(5):
+            self.left = (1000, index)
+            self.port.pass_time(50)
+        self.assertFalse(self.transport.aborted)
+        self.port.pass_time(60)
+        self.assertTrue(self.transport.aborted)
+
+    def test_last_answer(self) -> None:
+        """The wait for the caller's end begins when the last answer was taken."""
+        self.watch_unsent()
+        self.left = (1000, 0)
+        self.receive(b"\x00")
+        self.port.pass_time(30)
+        self.assertFalse(self.transport.disconnecting)
+        self.left = None
+        self.port.pass_time(1)
+        self.assertFalse(self.transport.disconnecting)
+        self.port.pass_time(1.5)
+        self.assertTrue(self.transport.disconnecting)
+        self.assertFalse(self.transport.aborted)
+
+    def test_last_answer_stalled(self) -> None:
+        """One who takes nothing of it is cut."""
+        self.watch_unsent()
+        self.left = (1000, 0)
+        self.receive(b"\x00")
+        self.port.pass_time(60)
+        self.assertTrue(self.transport.aborted)
+
+    def watch_unsent(self) -> None:
+        """
+        Let C{self.left} be what the socket holds.
+        """
+        self.patch(connection, "unsent", lambda transport: self.left)
 
     def test_paused_idle(self) -> None:
         """A caller who stalls between two requests is nobody's concern but ours."""
@@ -606,8 +650,13 @@ class SplitTests(SynchronousTestCase):
     def test_any_split(self, sizes: list[int], at_once: bool) -> None:
         """Any split, answered at once or later, gives the same requests, bodies and answers."""
         port = Port(replace(DEFAULT_LIMITS, pipelined=100))
+
+        def take_and_reply(request: PublicRequest) -> None:
+            port.on_request(request)
+            reply(request)
+
         if at_once:
-            port.factory.on_request = lambda request: (port.on_request(request), reply(request))[0]
+            port.factory.on_request = take_and_reply
         caller, transport = port.connect()
         data = self.stream
         for size in [*sizes, len(data)]:

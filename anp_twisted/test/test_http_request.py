@@ -107,13 +107,13 @@ class AnswerTests(RequestTestCase):
     def test_at_once(self) -> None:
         """The whole answer in one call is the same answer."""
         request = self.make()
-        request.respond(200, LENGTH_2, b"ok")
+        request.respond(200, LENGTH_2, body=b"ok")
         self.assertEqual(self.line.sent, whole_answer())
         self.assertEqual((request.status, request.sent, self.line.calls), (200, 2, [("answered", True)]))
 
     def test_chunked_at_once(self) -> None:
         """It is framed like one in parts."""
-        self.make().respond(200, [], b"abc", [(b"T", b"v")])
+        self.make().respond(200, [], body=b"abc", trailers=[(b"T", b"v")])
         self.assertTrue(self.line.sent.endswith(b"\r\n\r\n3\r\nabc\r\n0\r\nT: v\r\n\r\n"))
 
     def test_order(self) -> None:
@@ -124,7 +124,7 @@ class AnswerTests(RequestTestCase):
         self.assertEqual(request.answer, Answer.WAITING)
         request.send_head(200, LENGTH_2)
         self.assertRaises(InvalidMessage, request.send_head, 200, [])
-        self.assertRaises(InvalidMessage, request.respond, 200, [], b"")
+        self.assertRaises(InvalidMessage, request.respond, 200, [])
         self.assertRaises(InvalidMessage, request.send_informational, 103, [])
         request.write(b"ok")
         request.finish()
@@ -154,7 +154,7 @@ class AnswerTests(RequestTestCase):
     def test_too_long_at_once(self) -> None:
         """A whole answer that is too long is not sent at all."""
         request = self.make()
-        self.assertRaises(InvalidMessage, request.respond, 200, LENGTH_2, b"abc")
+        self.assertRaises(InvalidMessage, request.respond, 200, LENGTH_2, body=b"abc")
         self.assertEqual(self.line.sent, b"")
         request.abort()
         self.assertEqual(self.line.calls, ["cut"])
@@ -166,7 +166,7 @@ class AnswerTests(RequestTestCase):
         request.write(b"o")
         request.finish()
         self.assertEqual(self.line.calls, ["cut"])
-        self.make().respond(200, LENGTH_2, b"o")
+        self.make().respond(200, LENGTH_2, body=b"o")
         self.assertEqual(self.line.calls, ["cut", "cut"])
 
     def test_swallowed(self) -> None:
@@ -221,7 +221,7 @@ class LostTests(RequestTestCase):
         request.pause_body()
         request.resume_body()
         reply(request)
-        request.respond(200, LENGTH_2, b"ok")
+        request.respond(200, LENGTH_2, body=b"ok")
         request.receive(b"x")
         request.receive_end([])
         request.abort()
