@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -121,8 +122,12 @@ class Gateway(Program):
     """C{twistd -n anp-gateway} on free ports."""
 
     def __init__(self, folder: Path, *options: str, port: int = 0, environment: dict[str, str] | None = None):
-        command = [twistd(), "-n", "--pidfile=", "anp-gateway", f"--port={port}", "--management-port=0", *options]
+        management = free_port()
+        command = [twistd(), "-n", "--pidfile=", "anp-gateway", f"--management-port={management}", *options]
+        if not any(option.startswith("--listen=") for option in options):
+            command.append(f"--port={port}")
         super().__init__(command, folder, "gateway", environment)
+        self.management = f"http://127.0.0.1:{management}"
         self.url = self.line()
         self.port = int(self.url.rpartition(":")[2])
 
@@ -147,6 +152,20 @@ class Receiver(Program):
         command = [twistd(), "-n", "--pidfile=", "anp-receiver", f"--app={app}", f"--gateway={gateway}", *options]
         super().__init__(command, folder, "receiver", environment)
         self.url = self.line() if connected else ""
+
+
+def free_port() -> int:
+    """Find a TCP port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listening(port: int) -> bool:
+    """Whether something listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def twistd() -> str:

@@ -146,6 +146,24 @@ def create_or_read(state_dir: str, make: Callable[[], str] = new_token) -> tuple
     return read_token(path), made
 
 
+def read_or_make(*, token: str | None, token_file: str | None, state_dir: str) -> tuple[str, str]:
+    """
+    Find the token of a gateway, or make one where the settings say nothing of it.
+
+    @param token: the setting of that name.
+    @param token_file: the setting of that name.
+    @param state_dir: where the token is, or is made, when both are missing.
+    @return: the token, and a line for the operator that says where it is.
+    @raise CredentialError: it is not safe to use, or cannot be made.
+    """
+    if token is not None or token_file is not None:
+        source = source_of(token=token, token_file=token_file, state_dir=state_dir)
+        return source.read(), f"receivers need the token in {token_file or 'the settings'}"
+    found, made = create_or_read(state_dir)
+    verb = "was made, it is in" if made else "is in"
+    return found, f"the token for receivers {verb} {token_path(state_dir)}"
+
+
 def _check_folder(state_dir: str) -> None:
     """Who may write into the folder may put another token there, whatever the mode of the file."""
     if os.stat(state_dir).st_mode & 0o022:

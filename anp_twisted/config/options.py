@@ -20,7 +20,7 @@ from twisted.python import usage
 from anp_twisted import __version__
 from anp_twisted.config.document import read_document
 from anp_twisted.config.resolve import Resolved, Source, option_names, resolve
-from anp_twisted.config.schema import Setting, nearest
+from anp_twisted.config.schema import Setting, nearest, shown
 from anp_twisted.config.tables import CommonSettings
 from anp_twisted.errors import SettingsError
 from anp_twisted.eventloop import install_reactor
@@ -161,17 +161,3 @@ def _described(row: Setting) -> str:
         return f"{row.help} [{row.variable}]"
     default = "required" if row.default is MISSING else f"default: {shown(row.default)}"
     return f"{row.help} {row.kind.metavar} [{default}; {row.variable}]"
-
-
-def shown(value: Any) -> str:
-    """
-    @param value: a typed default.
-    @return: how the operator would write it.
-    """
-    if value is None or value == "" or value == ():
-        return "none"
-    if isinstance(value, tuple):
-        return " ".join(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -94,3 +94,17 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
     """
     found = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.0)
     return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def shown(value: Any) -> str:
+    """
+    @param value: a typed default.
+    @return: how the operator would write it.
+    """
+    if value is None or value == "" or value == ():
+        return "none"
+    if isinstance(value, tuple):
+        return " ".join(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -135,7 +135,7 @@ class ReceiverSettings(CommonSettings):
     capacity: int = setting(kinds.COUNT, "Requests taken at once; the gateway respects it.", _CAPS.in_flight)
     ca_file: str | None = setting(kinds.FILE, "PEM certificates to trust for wss:// instead of the system's.", None)
     insecure: bool = setting(
-        kinds.FLAG, "For laboratories: sends the token over ws:// to other machines, trusts any certificate.", False
+        kinds.FLAG, "For laboratories: allows ws:// to other machines, the token in the clear.", False
     )
     max_reconnect_attempts: int = setting(
         kinds.COUNT_OR_ZERO, "Gives up after this many failures in a row; 0 never does.", 0

@@ -6,10 +6,11 @@ It is apart from the command so that a process with both ends can use it too.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamServerEndpoint
@@ -30,16 +31,6 @@ _IDENTITY = "receiver"
 _WITH_TLS = ("ssl:", "tls:", "txtorcon:")
 
 
-class Announcing(Protocol):
-    """Where the public URL and the access log go."""
-
-    def announce(self, url: str) -> None:
-        """Take the public URL."""
-
-    def record(self, record: AccessRecord) -> None:
-        """Take one request that has ended."""
-
-
 def identify_by(token: str) -> Callable[[bytes], str | None]:
     """
     Make the check of a receiver's C{Authorization} field.
@@ -55,16 +46,23 @@ def identify_by(token: str) -> Callable[[bytes], str | None]:
 
 
 def build_gateway(
-    reactor: Any, settings: FrontSettings, *, limits: Limits, token: str, output: Announcing, run_id: str
+    reactor: Any,
+    settings: FrontSettings,
+    *,
+    limits: Limits,
+    token: str,
+    announce: Callable[[str], None],
+    record: Callable[[AccessRecord], None],
 ) -> GatewayService:
     """
     Make a gateway without listeners.
 
     @param reactor: the reactor it runs on.
     @param token: the secret that receivers show.
-    @param run_id: begins the id of every request of this process.
+    @param announce: gets the public URL when everything listens.
+    @param record: gets one record for each request that ended.
     """
-    numbers = count(1)
+    numbers, run_id = count(1), secrets.token_hex(4)
     clock: IReactorTime = reactor
     around = Surroundings(
         clock=clock,
@@ -72,8 +70,8 @@ def build_gateway(
         wall=time.time,
         request_id=lambda: f"{run_id}-{next(numbers):x}",
         identify=identify_by(token),
-        record=output.record,
-        announce=output.announce,
+        record=record,
+        announce=announce,
     )
     return GatewayService(around, limits, health_path=settings.health_path, public_url=settings.public_url)
 

@@ -274,16 +274,22 @@ class Exchange:
                 self._bad_answer()
 
     def _answer(self, status: int, pairs: Pairs, body: bytes, ended: bool) -> None:
-        """Begin the answer; it is checked before a byte of it is written."""
+        """Begin the answer, or send all of it; it is checked before a byte of it is written."""
         try:
-            self.request.send_head(status, strip_hop_by_hop(from_text(pairs)))
+            fields = strip_hop_by_hop(from_text(pairs))
+            if ended:
+                self._unread += len(body)
+                self.request.respond(status, fields, body=body)
+                self._end()
+                return
+            self.request.send_head(status, fields)
         except (InvalidMessage, UnicodeEncodeError):
             self._bad_answer()
             return
         self.step = Step.ANSWERING
         self._held.clear()
         self._kept = _MOST_KEPT + 1
-        self._write(body, ended, [])
+        self._write(body, False, [])
 
     def _write(self, body: bytes, ended: bool, trailers: Pairs) -> None:
         """Pass a piece of the answer on, and its end."""
@@ -331,7 +337,7 @@ class Exchange:
     def fail(self, status: int, source: Source, title: str, *, retry_after: float | None = None) -> None:
         """Tell the caller what is wrong, or cut an answer that has begun."""
         self.source = source
-        if self.step is Step.ANSWERING:
+        if self.request.status:
             self.request.abort()
         else:
             self._table.answer_problem(self.request, self.id, (status, source, title), retry_after)

@@ -106,15 +106,17 @@ class Exchanges:
             )
         )
 
+    def log_malformed(self, client: tuple[str, int], status: int, number: str) -> None:
+        """Log what was refused before it was a request."""
+        self._record(AccessRecord(self._wall(), number, client[0], "-", "-", status, 0, 0, 0.0, "", "gateway"))
+
     def answer_problem(
         self, request: PublicRequest, number: str, what: tuple[int, Source, str], retry_after: float | None
     ) -> None:
         """Answer with a problem document."""
         status, source, title = what
         headers, body = problem(status, source, title, number, retry_after)
-        request.send_head(status, headers)
-        request.write(body)
-        request.finish()
+        request.respond(status, headers, body=body)
 
     def refuse(
         self, request: PublicRequest, number: str, what: tuple[int, Source, str], retry_after: float | None = None

@@ -145,6 +145,5 @@ class Front:
     def _health(self, request: PublicRequest) -> None:
         """Answer that the gateway is alive; how many receivers it has is nobody's business here."""
         body = b'{"status":"ok"}'
-        request.send_head(200, [(b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(body))])
-        request.write(body)
-        request.finish()
+        fields = [(b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(body))]
+        request.respond(200, fields, body=body)

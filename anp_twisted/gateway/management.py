@@ -16,6 +16,10 @@ from klein import Klein
 from twisted.web.iweb import IRequest
 from twisted.web.server import Site
 
+from anp_twisted.gateway.build import tcp_listener
+from anp_twisted.gateway.listener import Listener
+from anp_twisted.gateway.service import GatewayService
+
 
 class ManagementPages:
     """
@@ -56,4 +60,16 @@ class ManagementPages:
         """Write a JSON answer that nobody stores."""
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-store")
-        return msgspec.json.encode(value)
+        body = msgspec.json.encode(value)
+        request.setHeader(b"Content-Length", b"%d" % len(body))
+        return body
+
+
+def management_listener(reactor: Any, gateway: GatewayService, port: int) -> Listener:
+    """
+    Make the listener of a gateway's own pages.
+
+    @param port: on the loopback address; 0 takes any free one.
+    """
+    pages = ManagementPages(gateway.stats, lambda: not gateway.draining)
+    return tcp_listener(reactor, pages.site(), host="127.0.0.1", port=port)

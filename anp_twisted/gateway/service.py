@@ -16,7 +16,7 @@ from typing import Any
 
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
-from twisted.internet.defer import DeferredList, inlineCallbacks
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -29,12 +29,17 @@ from anp_twisted.gateway.receivers import Receivers
 from anp_twisted.gateway.routes import RouteTable
 from anp_twisted.http.channel import PublicFactory
 from anp_twisted.limits import Limits
+from anp_twisted.transports.link import Link
+from anp_twisted.transports.link import State as LinkState
 from anp_twisted.transports.server import LinkServerFactory
 from anp_twisted.wire import v2
 from anp_twisted.wire.heads import Hello
 
 #: Seconds between two looks for paths whose receivers have been gone too long.
 _TIDY = 10.0
+
+#: Seconds between two looks at what is still open while stopping.
+_LOOK = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +110,9 @@ class GatewayService(MultiService):
             health_path=health_path,
             starting=self._is_starting,
         )
-        self.front = PublicFactory(around.clock, limits, front)
+        self.front = PublicFactory(around.clock, limits, front, on_refused=self._malformed)
         link_front = LinkFront(self.exchanges, self.entrance, around.request_id)
-        self.link_front = PublicFactory(around.clock, limits, link_front)
+        self.link_front = PublicFactory(around.clock, limits, link_front, on_refused=self._malformed)
         tidy = TimerService(_TIDY, self._tidy)
         tidy.clock = around.clock
         tidy.setServiceParent(self)
@@ -122,11 +127,14 @@ class GatewayService(MultiService):
         return self._phase is Phase.DRAINING
 
     @property
+    def local_url(self) -> str:
+        """Where a program on this machine reaches the first listener."""
+        return self._listeners[0].url if self._listeners else ""
+
+    @property
     def url(self) -> str:
         """Where callers reach the gateway."""
-        if self._public_url is not None:
-            return self._public_url
-        return self._listeners[0].url if self._listeners else ""
+        return self.local_url if self._public_url is None else self._public_url
 
     # --- life -----------------------------------------------------------
 
@@ -165,12 +173,37 @@ class GatewayService(MultiService):
         yield self.exchanges.when_idle()
         if deadline.active():
             deadline.cancel()
-        for receiver in self.receivers.connected():
-            receiver.link.close(1001, "the gateway is stopping")
+        links = [receiver.link for receiver in self.receivers.connected()]
+        for link in links:
+            link.close(1001, "the gateway is stopping")
         self.exchanges.stop()
         yield stopped
+        # What was written last is still on its way: a reactor that stops would drop it.
+        yield self._flushed(links)
         yield super().stopService()
         self._phase = Phase.STOPPED
+
+    def _malformed(self, client: tuple[str, int], status: int) -> str:
+        """Name and log what was refused before it was a request."""
+        number = self._around.request_id()
+        self.exchanges.log_malformed(client, status, number)
+        return number
+
+    def _flushed(self, links: list[Link]) -> Deferred[None]:
+        """@return: fires when every socket is gone, at most the time to linger later."""
+        done: Deferred[None] = Deferred()
+        deadline = self._around.clock.seconds() + self._limits.linger
+
+        def look() -> None:
+            left = self.front.connections + self.link_front.connections
+            left += sum(link.state is not LinkState.LOST for link in links)
+            if left and self._around.clock.seconds() < deadline:
+                self._around.clock.callLater(_LOOK, look)
+            else:
+                done.callback(None)
+
+        look()
+        return done
 
     def stop_at_once(self) -> None:
         """Wait no longer for requests that run; only while draining."""

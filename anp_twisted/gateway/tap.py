@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 from twisted.application.service import IService
 
-from anp_twisted.auth.tokens import create_or_read, source_of, token_path
+from anp_twisted.auth.tokens import read_or_make
 from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.tables import GatewaySettings
 from anp_twisted.errors import SettingsError
@@ -15,7 +14,6 @@ from anp_twisted.shutdown import StopSignals
 
 if TYPE_CHECKING:
     from anp_twisted.gateway.service import GatewayService
-    from anp_twisted.ops.logfile import OperatorLog
 
 
 class Options(SettingsOptions[GatewaySettings]):
@@ -26,28 +24,12 @@ class Options(SettingsOptions[GatewaySettings]):
     synopsis = "[options]"
 
 
-def read_or_make_token(settings: GatewaySettings) -> tuple[str, str]:
-    """
-    Find the receivers' token, or make one where nothing is said about it.
-
-    @return: the token, and a line that says where it is.
-    @raise CredentialError: if it cannot be used.
-    """
-    if settings.token is not None or settings.token_file is not None:
-        source = source_of(token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir)
-        where = settings.token_file or "the settings"
-        return source.read(), f"receivers need the token in {where}"
-    token, made = create_or_read(settings.state_dir)
-    verb = "was made: it is in" if made else "is in"
-    return token, f"the receivers' token {verb} {token_path(settings.state_dir)}"
-
-
 def _add_listeners(gateway: GatewayService, settings: GatewaySettings) -> None:
     """Listen where the settings say."""
     from twisted.internet import reactor
 
     from anp_twisted.gateway.build import string_listener, tcp_listener
-    from anp_twisted.gateway.management import ManagementPages
+    from anp_twisted.gateway.management import management_listener
 
     tls = (settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
     for description in settings.listen:
@@ -61,8 +43,7 @@ def _add_listeners(gateway: GatewayService, settings: GatewaySettings) -> None:
             tcp_listener(reactor, gateway.link_front, host=settings.host, port=settings.wss_port, tls=tls)
         )
     if settings.management_port is not None:
-        pages = ManagementPages(gateway.stats, lambda: not gateway.draining)
-        gateway.listen_on(tcp_listener(reactor, pages.site(), host="127.0.0.1", port=settings.management_port))
+        gateway.listen_on(management_listener(reactor, gateway, settings.management_port))
 
 
 def _make(options: Options) -> IService:
@@ -74,14 +55,16 @@ def _make(options: Options) -> IService:
 
     settings = options.settings
     log = operator_log(options)
-    token, where = read_or_make_token(settings)
+    token, where = read_or_make(
+        token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir
+    )
     gateway = build_gateway(
         reactor,
         settings,
         limits=settings.limits(),
         token=token,
-        output=_Output(log),
-        run_id=secrets.token_hex(4),
+        announce=log.first.announce,
+        record=log.record,
     )
     _add_listeners(gateway, settings)
     gateway.log.info("{where}", where=where)
@@ -89,14 +72,6 @@ def _make(options: Options) -> IService:
     top = LoggedService(log)
     gateway.setServiceParent(top)
     return top
-
-
-class _Output:
-    """The public URL to standard output, requests to the access log."""
-
-    def __init__(self, log: OperatorLog) -> None:
-        self.announce = log.first.announce
-        self.record = log.record
 
 
 def makeService(options: Options) -> IService:

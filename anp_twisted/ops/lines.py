@@ -2,7 +2,7 @@
 Log events become lines, and lines go somewhere.
 
 One event is one line, whatever is in it, except that the traceback of an
-unexpected failure follows, indented. A line that begins with C{{} is an
+unexpected failure follows, indented. A line that begins with a brace is an
 access line (L{anp_twisted.access}).
 """
 
@@ -89,13 +89,19 @@ def format_event(event: LogEvent) -> str:
     @param event: an event of C{twisted.logger}.
     @return: its line, and the traceback when there is one to show; no line end.
     """
-    failure: Failure | None = event.get("log_failure")
+    failure = _failure(event)
     level: Any = event.get("log_level", LogLevel.info)
     head = f"{format_time(event['log_time'])} {level.name:<8} {printable(_text(event, failure))}"
     if failure is None or isinstance(failure.value, ANPError):
         return head
     trace = failure.getTraceback().splitlines()[-LONGEST_TRACEBACK:]
     return "\n".join([head, *(f"    {printable(line)}" for line in trace)])
+
+
+def _failure(event: LogEvent) -> Failure | None:
+    """Old-style events carry theirs under another name."""
+    found = event.get("log_failure") or event.get("failure")
+    return found if isinstance(found, Failure) else None
 
 
 def _text(event: LogEvent, failure: Failure | None) -> str:

@@ -24,7 +24,7 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from anp_twisted.errors import InvalidMessage
-from anp_twisted.headers import HOP_BY_HOP, Header, parse_length, strip_hop_by_hop, valid_name, valid_value
+from anp_twisted.headers import HOP_BY_HOP, Header, from_text, parse_length, strip_hop_by_hop, valid_name, valid_value
 from anp_twisted.wire.heads import Pairs, RequestHead, ResponseHead
 
 Message = MutableMapping[str, Any]
@@ -65,10 +65,14 @@ class Outgoing(Enum):
 
 
 _EXPECTED: Final = {
-    (Outgoing.HEAD, "http.response.start"): Outgoing.BODY,
-    (Outgoing.BODY, "http.response.body"): Outgoing.BODY,
+    "http.response.start": (Outgoing.HEAD, Outgoing.BODY),
+    "http.response.body": (Outgoing.BODY, Outgoing.BODY),
 }
-"""The messages an application may send, and the state until the next one; C{more_body} decides about the end."""
+"""
+By message type: the state in which an application may send it, and the state
+after it; C{more_body} decides about the end. (The hash of an enumeration is
+Python code, so that it is no key here.)
+"""
 
 
 # --- the scope -----------------------------------------------------------------
@@ -141,11 +145,9 @@ class HttpExchange:
     @ivar scope: what the application is called with.
     @ivar incoming: how far the request is.
     @ivar outgoing: how far the answer is.
-    @ivar reluctant: the caller sends the body only when it is told to
-        (C{Expect: 100-continue}), and was not told yet.
     """
 
-    __slots__ = ("_left", "_most_pieces", "_pieces", "_silent", "incoming", "outgoing", "reluctant", "scope")
+    __slots__ = ("_left", "_most_pieces", "_pieces", "_silent", "_told", "incoming", "outgoing", "scope")
 
     def __init__(self, scope: dict[str, Any], most_pieces: int) -> None:
         """
@@ -155,10 +157,10 @@ class HttpExchange:
         self.scope = scope
         self.incoming = Incoming.OPEN
         self.outgoing = Outgoing.HEAD
-        self.reluctant = _first(scope["headers"], b"expect").lower() == b"100-continue"
         self._most_pieces = most_pieces
         self._pieces: deque[bytes | bytearray] = deque()
         self._silent = scope["method"] == "HEAD"
+        self._told = False  # the caller knows that its body is wanted, or has sent it
         self._left: int | None = None  # body bytes that the declared length still asks for
 
     # --- the request ----------------------------------------------------
@@ -172,10 +174,9 @@ class HttpExchange:
         if self.incoming is not Incoming.OPEN:
             return
         if body:
-            self.reluctant = False
+            self._told = True
             self._keep(body)
         if ended:
-            self.reluctant = False
             self.incoming = Incoming.ENDED
 
     def _keep(self, body: bytes) -> None:
@@ -189,24 +190,21 @@ class HttpExchange:
             last = self._pieces[-1] = bytearray(last)
         last += body
 
-    def takes_reluctant(self) -> bool:
+    def must_ask(self) -> bool:
         """
-        Whether to tell the caller now that its body is wanted; C{True} once at most.
-        """
-        reluctant, self.reluctant = self.reluctant, False
-        return reluctant and self.outgoing is Outgoing.HEAD
+        Whether the caller sends its body only when it is told to (C{Expect: 100-continue}).
 
-    def disconnect(self) -> int:
+        @return: C{True} once at most, and not when it is too late for that.
         """
-        Note that nobody waits for the answer any more.
+        if self._told or self.incoming is not Incoming.OPEN or self.outgoing is not Outgoing.HEAD:
+            return False
+        self._told = True
+        return _first(self.scope["headers"], b"expect").lower() == b"100-continue"
 
-        @return: bytes of the body that the application will never take.
-        """
+    def disconnect(self) -> None:
+        """Note that nobody waits for the answer any more; what was not taken is dropped."""
         self.incoming = Incoming.GONE
-        self.reluctant = False
-        dropped = sum(map(len, self._pieces))
         self._pieces.clear()
-        return dropped
 
     def next_message(self) -> Message | None:
         """
@@ -277,11 +275,11 @@ class HttpExchange:
 
     def _following(self, message: Message) -> Outgoing:
         """Find what comes after a message that is allowed now."""
-        kind = message.get("type")
-        following = _EXPECTED.get((self.outgoing, kind)) if isinstance(kind, str) else None
-        if following is None:
+        kind = str(message.get("type"))
+        step = _EXPECTED.get(kind)
+        if step is None or step[0] is not self.outgoing:
             raise InvalidMessage(f"{kind!r} cannot be sent while {self.outgoing.name} is expected")
-        return following
+        return step[1]
 
 
 def _copied(data: object) -> bytes:
@@ -291,7 +289,7 @@ def _copied(data: object) -> bytes:
     return bytes(data)
 
 
-def _checked(headers: object) -> tuple[Pairs, int | None]:
+def _checked(headers: Any) -> tuple[Pairs, int | None]:
     """
     Check the fields of an answer.
 
@@ -299,38 +297,31 @@ def _checked(headers: object) -> tuple[Pairs, int | None]:
         the declared length.
     """
     lengths: list[int] = []
-    fields = _fields(headers)
+    pairs: Pairs = []
     connection_only = False
-    for name, value in fields:
-        if not valid_name(name) or not valid_value(value):
-            raise InvalidMessage("a header field of the answer has a forbidden character")
-        lower = name.lower()
-        if lower == b"content-length":
-            lengths.append(parse_length(value))
-        elif lower in HOP_BY_HOP:
-            connection_only = True
+    try:
+        for name, value in headers:
+            if not valid_name(name) or not valid_value(value):
+                raise InvalidMessage("a header field of the answer has a forbidden character")
+            lower = name.lower()
+            if lower == b"content-length":
+                lengths.append(parse_length(value))
+            elif lower in HOP_BY_HOP:
+                connection_only = True
+            pairs.append((name.decode("latin-1"), value.decode("latin-1")))
+    except (TypeError, ValueError, AttributeError) as error:
+        # Looked for afterwards: a check of each type would cost every answer that is right.
+        raise InvalidMessage("the header fields of an answer must be pairs of bytes") from error
     if len(lengths) > 1:
         raise InvalidMessage("the answer declares its length twice")
     if connection_only:
-        fields = _without_hop_by_hop(fields, bool(lengths))
-    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
+        pairs = _without_hop_by_hop(pairs, bool(lengths))
     return pairs, lengths[0] if lengths else None
 
 
-def _fields(headers: Any) -> list[Header]:
-    """Check that the fields are pairs of bytes."""
-    try:
-        fields = [(name, value) for name, value in headers]
-    except (TypeError, ValueError) as error:
-        raise InvalidMessage("the header fields of an answer must be pairs") from error
-    for name, value in fields:
-        if not isinstance(name, bytes) or not isinstance(value, bytes):
-            raise InvalidMessage("the names and values of header fields must be bytes")
-    return fields
-
-
-def _without_hop_by_hop(fields: list[Header], with_length: bool) -> list[Header]:
+def _without_hop_by_hop(pairs: Pairs, with_length: bool) -> Pairs:
     """Leave out the fields that are the gateway's business; a body with two framings is refused."""
-    if with_length and any(name.lower() == b"transfer-encoding" for name, _ in fields):
+    if with_length and any(name.lower() == "transfer-encoding" for name, _ in pairs):
         raise InvalidMessage("the answer has both Content-Length and Transfer-Encoding")
-    return strip_hop_by_hop(fields)
+    kept = strip_hop_by_hop(from_text(pairs))
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in kept]

@@ -33,6 +33,9 @@ _log = Logger()
 
 _CONTINUE = ResponseHead(100, [])
 
+_MOST_LINES = 60
+"""Lines of what an application says when it fails to start or stop."""
+
 _PATIENCE = 1.0
 """Seconds until something that was cancelled is not waited for, or is cancelled again."""
 
@@ -146,7 +149,7 @@ class Call:
         """Tell the application what came; the peer gets credit for a piece that was taken."""
         exchange = self._exchange
         while (message := exchange.next_message()) is None:
-            if exchange.takes_reluctant():
+            if exchange.must_ask():
                 self._stream.send_informational(_CONTINUE)
                 self._link.wake()
             if self._arrived is None:
@@ -195,8 +198,7 @@ class Call:
             case StreamWritable():
                 self._release()
             case StreamEnded():
-                # Nobody will read these pieces, but they were counted as held.
-                self._stream.consume(self._exchange.disconnect())
+                self._exchange.disconnect()
             case StreamReset():
                 self._disconnect()
 
@@ -291,7 +293,7 @@ class LifespanCall:
         if not await self._settle(most):
             raise AppStartError(f"the application did not start within {most:g} s")
         if self.lifespan.phase is Phase.REFUSED:
-            _log.error("the application could not start:\n{complaint}", complaint=self.lifespan.complaint)
+            self._report("the application could not start:")
             raise AppStartError(f"the application could not start: {_last_line(self.lifespan.complaint)}")
 
     async def stop(self, most: float) -> None:
@@ -306,9 +308,14 @@ class LifespanCall:
             if not await self._settle(most):
                 _log.error("the application did not stop within {most} s", most=most)
             elif self.lifespan.phase is Phase.STOPPED and self.lifespan.complaint:
-                _log.error("the application failed to stop:\n{complaint}", complaint=self.lifespan.complaint)
+                self._report("the application failed to stop:")
         finally:
             await self._end()
+
+    def _report(self, what: str) -> None:
+        """Log what the application said; frameworks say a whole traceback."""
+        for line in [what, *self.lifespan.complaint.splitlines()[-_MOST_LINES:]]:
+            _log.error("{line}", line=line)
 
     async def _end(self) -> None:
         """Leave no task behind."""
@@ -407,16 +414,17 @@ class AppBridge:
         @return: fires when it has started or takes no part in that; fails with
             L{AppStartError}.
         """
+        self._lifespan = LifespanCall(self._app, self.loop)
         return self._deferred(self._lifespan.start(self.limits.startup))
 
-    def shutdown(self, most: float | None = None) -> Deferred[None]:
+    def shutdown(self, most: float) -> Deferred[None]:
         """
         Stop the application; every call should have ended before.
 
-        @param most: seconds it may take, instead of the limit.
+        @param most: seconds it may take.
         @return: fires when it has stopped, or its time is over; it never fails.
         """
-        return self._deferred(self._lifespan.stop(self.limits.shutdown if most is None else most))
+        return self._deferred(self._lifespan.stop(most))
 
     def request_received(self, link: Waker, event: RequestReceived) -> None:
         """Call the application for a request."""

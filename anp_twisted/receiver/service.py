@@ -116,7 +116,7 @@ def reason_text(reason: ANPError | None) -> str:
         code = reason.closed_with
     if code in CREDENTIALS:
         return f"the gateway refused the token ({code})"
-    return str(reason) or "the link is gone"
+    return (str(reason) if reason is not None else "") or "the link is gone"
 
 
 # --- one link ------------------------------------------------------------------
@@ -133,7 +133,12 @@ class Tie(Enum):
     DIALLING = auto()
     LINKED = auto()
     LEAVING = auto()
+    LEFT = auto()
     OVER = auto()
+
+
+_UNLINKED: Final = {Tie.LINKED: Tie.DIALLING, Tie.LEAVING: Tie.LEFT}
+"""What becomes of an uplink that loses its link; one that was stopped stays so."""
 
 
 class Ending(Protocol):
@@ -168,6 +173,7 @@ class Uplink:
         self.link: Link | None = None
         self._receiver = receiver
         self._url = gateway.url
+        self._attempts = gateway.attempts
         self.backoff = Backoff(
             limits,
             around.clock.seconds,
@@ -216,7 +222,7 @@ class Uplink:
         if self._start is not None:
             self._start.cancel()
             self._start = None
-        return self._client.stopService()
+        return self._client.stopService().addCallback(lambda _: self._receiver.over(self))
 
     def abort(self) -> None:
         """Cut the link."""
@@ -236,35 +242,36 @@ class Uplink:
         if isinstance(event, RequestReceived):
             self._receiver.bridge.request_received(link, event)
         elif self.tie is Tie.LINKED:
-            self.leave().addCallback(lambda _: self.stop())
+            self.leave().addCallback(self._nothing_runs)
             self._receiver.dismissed(self)
+
+    def _nothing_runs(self, _: None) -> None:
+        """Close the link that was left; it may have been lost or closed before."""
+        if self.tie is Tie.LEAVING:
+            self.stop()
 
     def link_lost(self, link: Link, reason: ANPError) -> None:
         """There is no link any more; the socket may be there for a moment."""
         self.link = None
-        self.tie = Tie.DIALLING if self.tie is Tie.LINKED else Tie.OVER
+        self.tie = _UNLINKED.get(self.tie, self.tie)
 
     # --- from the client ------------------------------------------------
 
     def _socket_gone(self) -> None:
         """Keep the client from dialling again where the link is not wanted any more."""
         # Not earlier: to stop a client while the last bytes are on their way would cut them off.
-        if self.tie is Tie.OVER:
-            self._client.stopService().addCallback(lambda _: self._receiver.over(self))
+        if self.tie is Tie.LEFT:
+            self.stop()
 
     def _delay(self, failures: int) -> float:
         """Say when to dial again, to the client and to the operator."""
         delay = self.backoff(failures)
+        if self.tie is not Tie.DIALLING:
+            return delay
         reason = self.backoff.reason
         what = "cannot connect to" if isinstance(reason, LinkRefused) else "lost the link to"
-        if self.tie is Tie.DIALLING:
-            self.log.warn(
-                "{what} {url}: {reason}; next attempt in {delay:.1f} s",
-                what=what,
-                url=self._url,
-                reason=reason_text(reason),
-                delay=delay,
-            )
+        then = "giving up" if 0 < self._attempts <= self.backoff.failures else f"next attempt in {delay:.1f} s"
+        self.log.warn("{what} {url}: {reason}; {then}", what=what, url=self._url, reason=reason_text(reason), then=then)
         return delay
 
     def _exhausted(self, reason: ANPError) -> None:
@@ -349,7 +356,7 @@ class ReceiverService(Service):
         self.phase = Phase.DRAINING
         if self._starting is not None:
             self._starting.cancel()
-        leaving = [uplink.leave() for uplink in self.uplinks]
+        leaving = [uplink.leave() for uplink in list(self.uplinks)]
         if self.bridge.in_flight:
             self.log.info("draining: {running} requests are running", running=self.bridge.in_flight)
         yield self._patiently(DeferredList([*leaving, self.bridge.drain()], consumeErrors=True), limits.drain)
@@ -357,8 +364,8 @@ class ReceiverService(Service):
             self.log.warn("{running} requests did not end in time", running=self.bridge.in_flight)
         self.bridge.abort()
         yield self._patiently(self.bridge.drain(), limits.cancel_grace)
-        yield DeferredList([uplink.stop() for uplink in self.uplinks], consumeErrors=True)
-        yield self._patiently(self.bridge.shutdown(), limits.shutdown + 1)
+        yield DeferredList([uplink.stop() for uplink in list(self.uplinks)], consumeErrors=True)
+        yield self._patiently(self.bridge.shutdown(self._at_most(limits.shutdown)), limits.shutdown + 1)
         self.uplinks.clear()
         self.phase = Phase.STOPPED
 
@@ -368,7 +375,7 @@ class ReceiverService(Service):
             return
         self.phase = Phase.HURRYING
         self.log.warn("stopping at once")
-        for uplink in self.uplinks:
+        for uplink in list(self.uplinks):
             uplink.abort()
         if self._waiting is not None:
             self._waiting.cancel()
@@ -386,10 +393,12 @@ class ReceiverService(Service):
                 self.log.failure("stopping", failure=result)
 
         self._waiting = work
-        work.addTimeout(most, self.around.clock).addBoth(done)
-        if self.phase is Phase.HURRYING:
-            work.cancel()
+        work.addTimeout(self._at_most(most), self.around.clock).addBoth(done)
         return work
+
+    def _at_most(self, seconds: float) -> float:
+        """The time there is for something, in seconds."""
+        return 0.0 if self.phase is Phase.HURRYING else seconds
 
     # --- from the uplinks -----------------------------------------------
 
@@ -413,8 +422,6 @@ class ReceiverService(Service):
 
     def dismissed(self, uplink: Uplink) -> None:
         """Look for the next gateway, since this one takes no more requests to us."""
-        if self.phase is not Phase.SERVING:
-            return
         delay = uplink.backoff(0)
         running = self.bridge.in_flight
         self.log.info(

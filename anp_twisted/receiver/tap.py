@@ -7,10 +7,10 @@ from typing import Any
 
 from twisted.application.service import IService
 
-from anp_twisted.auth.tokens import source_of
+from anp_twisted.auth.tokens import TokenSource, source_of, token_path
 from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.tables import ReceiverSettings
-from anp_twisted.errors import SettingsError
+from anp_twisted.errors import CredentialError, SettingsError
 
 
 class Options(SettingsOptions[ReceiverSettings]):
@@ -32,15 +32,29 @@ def _gateway(reactor: Any, settings: ReceiverSettings) -> Any:
     from anp_twisted.transports.addresses import gateway_endpoint, parse_gateway
 
     address = parse_gateway(settings.gateway, insecure=settings.insecure)
-    source = source_of(token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir)
     return Gateway(
         url=address.url,
         endpoint=gateway_endpoint(reactor, address, ca_file=settings.ca_file),
-        headers=BearerHeaders(source),
+        headers=BearerHeaders(_token_source(settings)),
         paths=settings.path,
         instance=new_instance(),
         attempts=settings.max_reconnect_attempts,
     )
+
+
+def _token_source(settings: ReceiverSettings) -> TokenSource:
+    """
+    Find out where the token is.
+
+    @raise CredentialError: if it is nowhere, with the ways to give one.
+    """
+    source = source_of(token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir)
+    if settings.token is None and settings.token_file is None and not os.path.exists(token_path(settings.state_dir)):
+        raise CredentialError(
+            f"there is no token in {token_path(settings.state_dir)}; the gateway has made one: "
+            "name its folder with --state-dir, the file with --token-file, or set ANP_TOKEN"
+        )
+    return source
 
 
 def _make(options: Options) -> IService:

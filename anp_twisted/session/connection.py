@@ -204,7 +204,7 @@ class Connection:
         due = stream.inbox.consumed(size)
         if due and stream.alive and stream.receiving is not Half.DONE:
             self._grant(stream.id, due)
-        if not stream.inbox.held:
+        if self._unread and not stream.inbox.held:
             self._unread.pop(stream.id, None)
         self._return_to_connection(size)
 
@@ -261,7 +261,7 @@ class Connection:
             return
         assert self.peer is not None
         stream = Stream(self, number, window=self.peer.window, inbox=self.hello.window)
-        stream.phase = Phase.OPEN
+        stream.enter(Phase.OPEN)
         stream.receiving = Half.DONE if frame.end else Half.BODY
         stream.inbox.received(len(frame.body))
         self.streams[number] = stream
@@ -375,8 +375,6 @@ class Connection:
         if self.role is not Role.GATEWAY:
             return
         for stream in [stream for stream in self.streams.values() if stream.id > goaway.last]:
-            if stream.phase is Phase.OPEN:
-                self._remember(stream.id)
             self._lose(stream, Reset(int(Code.DRAINING), "receiver", "draining", False))
 
     def _lose(self, stream: Stream, reset: Reset) -> None:
@@ -468,12 +466,14 @@ class Connection:
     def _drop(self, stream: Stream, phase: Phase) -> None:
         """Free the slot of a stream; what nobody will consume no longer takes room."""
         del self.streams[stream.id]
-        stream.phase = phase
+        stream.enter(phase)
         stream.pausing = False
         self.outbound.forget(stream)
+        if not stream.inbox.held:
+            return
         if phase is Phase.CUT or self.role is Role.RECEIVER:
             self._return_to_connection(stream.inbox.release())
-        elif stream.inbox.held:
+        else:
             self._unread[stream.id] = stream
 
     def invariants(self) -> None:

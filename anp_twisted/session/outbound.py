@@ -132,7 +132,7 @@ class Outbound:
         """Make one frame of a stream whose turn it is, and put it back into the round."""
         frame = self._compose(stream)
         if stream.phase is Phase.QUEUED:
-            stream.phase = Phase.OPEN
+            stream.enter(Phase.OPEN)
         self.touch(stream)
         self._moved(stream)
         return frame

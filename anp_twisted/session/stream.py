@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from anp_twisted.session.outbound import Outbound
 
 
-class Half(Enum):
+class _Key(Enum):
+    """
+    An enumeration whose members are looked up in tables for every frame.
+
+    Members are one of a kind, so identity will do; the hash of C{Enum} goes
+    through the name, in Python.
+    """
+
+    __hash__ = object.__hash__
+
+
+class Half(_Key):
     """
     How far one direction is.
 
@@ -37,7 +48,7 @@ class Half(Enum):
     DONE = auto()
 
 
-class Part(Enum):
+class Part(_Key):
     """What one direction can carry next."""
 
     INFORMATIONAL = auto()
@@ -55,7 +66,7 @@ ADVANCE: dict[tuple[Half, Part], Half] = {
 }
 
 
-class Phase(Enum):
+class Phase(_Key):
     """
     The life of a stream.
 
@@ -70,7 +81,16 @@ class Phase(Enum):
     CUT = auto()
 
 
-class Place(Enum):
+#: What may follow each phase.
+FOLLOWS: dict[Phase, frozenset[Phase]] = {
+    Phase.QUEUED: frozenset({Phase.OPEN, Phase.CUT}),
+    Phase.OPEN: frozenset({Phase.ENDED, Phase.CUT}),
+    Phase.ENDED: frozenset(),
+    Phase.CUT: frozenset(),
+}
+
+
+class Place(_Key):
     """
     Where a stream waits for its turn to send.
 
@@ -170,6 +190,11 @@ class Stream:
     def informational_allowed(self) -> bool:
         """Whether L{informational} is within its cap."""
         return self.informational <= self._keeper.outbound.limits.informational
+
+    def enter(self, phase: Phase) -> None:
+        """Go on to the next phase; only the connection and its outbound side do that."""
+        assert phase in FOLLOWS[self.phase], f"{phase.name} cannot follow {self.phase.name}"
+        self.phase = phase
 
     def open_with(self, head: bytes) -> None:
         """Queue the encoded head of a request; the connection calls it once."""

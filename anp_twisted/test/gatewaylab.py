@@ -27,6 +27,7 @@ from anp_twisted.limits import DEFAULT_LIMITS, Limits
 from anp_twisted.session import events
 from anp_twisted.session.connection import Connection, Role
 from anp_twisted.session.stream import Stream
+from anp_twisted.transports.link import State
 from anp_twisted.wire.heads import Hello, ResponseHead
 
 
@@ -39,6 +40,7 @@ class LinkInMemory:
     """
 
     rtt = None
+    state = State.OPEN
 
     def __init__(self, lab: Lab, hello: Hello, identity: str = "receiver") -> None:
         self.lab = lab
@@ -69,6 +71,7 @@ class LinkInMemory:
     def abort(self, reason: ANPError) -> None:
         """End it, the streams first."""
         self.lab.links.remove(self)
+        self.state = State.LOST
         for event in self.connection.close(Code.UNREACHABLE, "lost"):
             event.stream.owner.stream_event(event)  # type: ignore[union-attr]
         self.lab.receivers.link_lost(self, reason)  # type: ignore[arg-type]

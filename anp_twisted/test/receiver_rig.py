@@ -17,7 +17,7 @@ from anp_twisted.errors import Code
 from anp_twisted.eventloop import loop_of
 from anp_twisted.limits import Limits
 from anp_twisted.receiver.asgi import App
-from anp_twisted.receiver.bridge import AppBridge
+from anp_twisted.receiver.bridge import AppBridge, Waker
 from anp_twisted.session import events
 from anp_twisted.session.connection import Connection, Role
 from anp_twisted.session.stream import Stream
@@ -58,7 +58,7 @@ class Caller:
 
     stream: Stream
 
-    def __init__(self, tunnel: Tunnel) -> None:
+    def __init__(self, link: Waker) -> None:
         loop = the_loop()
         self.greedy = True
         self.informational: list[int] = []
@@ -67,7 +67,7 @@ class Caller:
         self.writable = 0
         self.head: asyncio.Future[ResponseHead | None] = loop.create_future()
         self.outcome: asyncio.Future[Reset | None] = loop.create_future()
-        self._tunnel = tunnel
+        self._link = link
 
     @property
     def body(self) -> bytes:
@@ -78,11 +78,11 @@ class Caller:
             self.stream.send_data(piece)
         if end:
             self.stream.send_end()
-        self._tunnel.wake()
+        self._link.wake()
 
     def leave(self) -> None:
         self.stream.reset(Code.CANCELLED, "gateway", "the caller left")
-        self._tunnel.wake()
+        self._link.wake()
 
     def stream_event(self, event: events.Event) -> None:
         match event:

@@ -11,7 +11,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.auth import tokens
 from anp_twisted.auth.bearer import is_token
-from anp_twisted.auth.tokens import FileToken, FixedToken, create_or_read, new_token, read_token, source_of, token_path
+from anp_twisted.auth.tokens import (
+    FileToken,
+    FixedToken,
+    create_or_read,
+    new_token,
+    read_or_make,
+    read_token,
+    source_of,
+    token_path,
+)
 from anp_twisted.errors import CredentialError
 
 
@@ -161,3 +170,21 @@ class SourceTests(Base):
         with open(path, "w") as file:
             file.write("two")
         self.assertEqual(source.read(), "two")
+
+    def test_ofAGateway(self) -> None:
+        """A gateway takes what it is given, makes what it is not, and says where that is but not what it is."""
+        folder = self.mktemp()
+        self.assertEqual(read_or_make(token="geheim", token_file=None, state_dir=folder)[0], "geheim")
+        path = self.write(b"geheim")
+        token, said = read_or_make(token=None, token_file=path, state_dir=folder)
+        self.assertEqual(token, "geheim")
+        self.assertIn(path, said)
+        self.assertFalse(os.path.exists(folder))
+        made, said = read_or_make(token=None, token_file=None, state_dir=folder)
+        self.assertIn("was made", said)
+        again, said = read_or_make(token=None, token_file=None, state_dir=folder)
+        self.assertEqual(made, again)
+        self.assertNotIn("was made", said)
+        self.assertNotIn(made, said)
+        missing = self.mktemp()
+        self.refused(lambda: read_or_make(token=None, token_file=missing, state_dir=folder))

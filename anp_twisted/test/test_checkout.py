@@ -18,7 +18,7 @@ import anp_twisted
 
 ROOT: Final = Path(anp_twisted.__file__).parent.parent
 
-FAST: Final = ("tests.test_vectors",)
+FAST: Final = ("tests.test_docs", "tests.test_vectors")
 """Modules that take no noticeable time and leave the process alone."""
 
 

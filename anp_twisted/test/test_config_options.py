@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted import __version__
 from anp_twisted.config import options as module
-from anp_twisted.config.options import SettingsOptions, shown
+from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.resolve import Source
 from anp_twisted.config.schema import settings_of
 from anp_twisted.config.tables import GatewaySettings, ReceiverSettings
@@ -130,9 +130,3 @@ class OptionsTests(SynchronousTestCase):
         with self.assertRaises(SystemExit) as caught:
             GatewayOptions({})
         self.assertEqual(caught.exception.code, "anp-gateway: wrong reactor")
-
-    def test_shown(self) -> None:
-        """Defaults are shown as the operator would write them."""
-        for value, text in ((None, "none"), ("", "none"), (("/a", "/b"), "/a /b"), (300.0, "300"), (0.5, "0.5"),
-                            (True, "true"), (False, "false"), (9877, "9877"), (0, "0"), ("x", "x")):  # fmt: skip
-            self.assertEqual(shown(value), text)

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.config import kinds
-from anp_twisted.config.schema import Places, nearest, setting, settings_of
+from anp_twisted.config.schema import Places, nearest, setting, settings_of, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,3 +48,9 @@ class SchemaTests(SynchronousTestCase):
         self.assertEqual(nearest("prot", ["port", "path"]), "; did you mean 'port'?")
         self.assertIn("did you mean", nearest("xyzzy", ["port", "path"]))
         self.assertEqual(nearest("x", []), "")
+
+    def test_shown(self) -> None:
+        """Defaults are shown as the operator would write them."""
+        for value, text in ((None, "none"), ("", "none"), (("/a", "/b"), "/a /b"), (300.0, "300"), (0.5, "0.5"),
+                            (True, "true"), (False, "false"), (9877, "9877"), (0, "0"), ("x", "x")):  # fmt: skip
+            self.assertEqual(shown(value), text)

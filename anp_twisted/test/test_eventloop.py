@@ -7,6 +7,7 @@ import sys
 from types import ModuleType
 
 from twisted.internet import asyncioreactor
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted import eventloop
@@ -51,3 +52,24 @@ class ReactorTests(SynchronousTestCase):
         loop = eventloop.new_loop()
         self.addCleanup(loop.close)
         self.assertEqual(type(loop).__module__.partition(".")[0], "asyncio")
+
+
+class SoonTests(SynchronousTestCase):
+    """What runs at the end of a turn."""
+
+    def test_asyncio(self) -> None:
+        """On the reactor of the project it is the loop itself."""
+        reactor = sys.modules["twisted.internet.reactor"]
+        assert isinstance(reactor, asyncioreactor.AsyncioSelectorReactor)
+        self.assertEqual(eventloop.soon(reactor), reactor._asyncioEventloop.call_soon)
+
+    def test_another(self) -> None:
+        """On any other clock functions run in their order, not at once, and with no time passing."""
+        clock = Clock()
+        run = eventloop.soon(clock)
+        seen: list[int] = []
+        run(lambda: seen.append(1))
+        run(lambda: seen.append(2))
+        self.assertEqual(seen, [])
+        clock.advance(0)
+        self.assertEqual(seen, [1, 2])

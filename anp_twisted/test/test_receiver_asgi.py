@@ -149,26 +149,38 @@ class RequestTests(SynchronousTestCase):
         self.assertIsNone(one.next_message())
 
     def test_disconnect(self) -> None:
-        """After the caller left, what was not taken is dropped and counted."""
+        """After the caller left, what was not taken is dropped, as is what comes late."""
         one = exchange("POST")
         one.feed(b"abc", False)
-        self.assertEqual(one.disconnect(), 3)
+        one.disconnect()
         one.feed(b"late", True)
-        self.assertEqual(one.next_message(), {"type": "http.disconnect"})
-        self.assertEqual(one.disconnect(), 0)
+        self.assertEqual((one.next_message(), len(one._pieces)), ({"type": "http.disconnect"}, 0))
+
+    def test_many_pieces(self) -> None:
+        """Pieces beyond the cap are joined, so that tiny ones cost no more than large ones."""
+        one = exchange("POST", pieces=4)
+        for number in range(100):
+            one.feed(b"%02d" % number, False)
+        self.assertEqual(len(one._pieces), 4)
+        messages = [one.next_message() for _ in range(4)]
+        bodies = [message["body"] for message in messages if message is not None]
+        self.assertEqual((bodies[:3], len(bodies[3]), bodies[3][-4:]), ([b"00", b"01", b"02"], 194, b"9899"))
 
     def test_reluctant(self) -> None:
         """A caller is told to send its body once, and not when it did so by itself or was answered."""
         fields = [*HOST, ("Expect", "100-continue")]
         one = exchange("POST", fields)
-        self.assertEqual([one.takes_reluctant(), one.takes_reluctant()], [True, False])
+        self.assertEqual([one.must_ask(), one.must_ask()], [True, False])
         one = exchange("POST", fields)
         one.feed(b"a", False)
-        self.assertFalse(one.takes_reluctant())
+        self.assertFalse(one.must_ask())
         one = exchange("POST", fields)
         one.start(start(417))
-        self.assertFalse(one.takes_reluctant())
-        self.assertFalse(exchange("POST").takes_reluctant())
+        self.assertFalse(one.must_ask())
+        one = exchange("POST", fields)
+        one.feed(b"", True)
+        self.assertFalse(one.must_ask())
+        self.assertFalse(exchange("POST").must_ask())
 
     @given(st.lists(st.binary(max_size=6), max_size=12), st.lists(st.booleans(), max_size=30))
     def test_any_pieces(self, pieces: list[bytes], takes: list[bool]) -> None:

@@ -7,7 +7,7 @@ import sys
 from contextvars import ContextVar
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import TestCase
 
 from anp_twisted.errors import AppStartError, Code, InvalidMessage
@@ -156,6 +156,9 @@ class AnswerTests(TestCase):
         self.assertNoResult(drained)
         wait.go()
         await drained.asFuture(tunnel.loop)
+        tunnel.request()
+        await settle()
+        self.assertEqual((tunnel.bridge.counts.called, tunnel.bridge.in_flight, tunnel.bridge._idle), (2, 0, []))
 
     @on_loop
     async def test_contexts(self) -> None:
@@ -174,6 +177,12 @@ class AnswerTests(TestCase):
         for path in ("/a", "/b"):
             await tunnel.request(target=path).outcome
         self.assertEqual(seen, ["imported", "imported"])
+
+
+def the_call(tunnel: Tunnel) -> Any:
+    """Find the one call that runs."""
+    (stream,) = tunnel.receiver.streams.values()
+    return stream.owner
 
 
 async def settle() -> None:
@@ -292,8 +301,10 @@ class RequestTests(TestCase):
             await hello(scope, receive, send)
 
         got: list[bytes] = []
-        caller = Tunnel(app).request("POST", "/", None, end=False)
+        tunnel = Tunnel(app)
+        caller = tunnel.request("POST", "/", None, end=False)
         await settle()
+        self.assertEqual(len(the_call(tunnel)._arrived._waiting), 1)
         caller.send(b"kept", end=True)
         await caller.outcome
         self.assertEqual(b"".join(got), b"kept")
@@ -468,9 +479,10 @@ class CancelTests(TestCase):
         tunnel = Tunnel(app, PATIENT)
         caller = tunnel.request()
         await caller.head
+        call = the_call(tunnel)
         caller.leave()
         await tunnel.bridge.drain().asFuture(tunnel.loop)
-        self.assertEqual(got, ["http.disconnect"] * 2)
+        self.assertEqual((got, call._grace.cancelled()), (["http.disconnect"] * 2, True))
         counts = tunnel.bridge.counts
         self.assertEqual((counts.left, counts.cancelled, counts.failed), (1, 0, 0))
 
@@ -625,7 +637,7 @@ class LifespanTests(TestCase):
         await tunnel.bridge.startup().asFuture(tunnel.loop)
         for _ in range(2):
             await tunnel.request().outcome
-        await tunnel.bridge.shutdown().asFuture(tunnel.loop)
+        await tunnel.bridge.shutdown(0.01).asFuture(tunnel.loop)
         self.assertEqual(heard, ["lifespan.startup", {"database": "open"}, {"database": "open"}, "lifespan.shutdown"])
 
     @on_loop
@@ -656,7 +668,7 @@ class LifespanTests(TestCase):
             tunnel = self.bridge(app)
             await tunnel.bridge.startup().asFuture(tunnel.loop)
             self.assertIsNone(await tunnel.request().outcome)
-            await tunnel.bridge.shutdown().asFuture(tunnel.loop)
+            await tunnel.bridge.shutdown(0.01).asFuture(tunnel.loop)
 
     @on_loop
     async def test_too_slow(self) -> None:
@@ -690,9 +702,31 @@ class LifespanTests(TestCase):
             await asyncio.Event().wait()
 
         for app in (failing, hanging):
-            tunnel = self.bridge(app, Limits(shutdown=0.01))
+            tunnel = self.bridge(app)
             await tunnel.bridge.startup().asFuture(tunnel.loop)
-            await tunnel.bridge.shutdown().asFuture(tunnel.loop)
+            await tunnel.bridge.shutdown(0.01).asFuture(tunnel.loop)
+
+    @on_loop
+    async def test_stop_is_given_up(self) -> None:
+        """When nobody waits for the application any more, its task is ended with that."""
+        ended: list[bool] = []
+
+        async def app(scope: Message, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(True)
+
+        tunnel = self.bridge(app)
+        await tunnel.bridge.startup().asFuture(tunnel.loop)
+        stopping = tunnel.bridge.shutdown(3600.0)
+        await settle()
+        stopping.cancel()
+        with self.assertRaises(CancelledError):
+            await stopping.asFuture(tunnel.loop)
+        self.assertEqual(ended, [True])
 
     @on_loop
     async def test_crash_while_running(self) -> None:
@@ -707,8 +741,8 @@ class LifespanTests(TestCase):
         await tunnel.bridge.startup().asFuture(tunnel.loop)
         await settle()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        await tunnel.bridge.shutdown().asFuture(tunnel.loop)
+        await tunnel.bridge.shutdown(0.01).asFuture(tunnel.loop)
 
     def test_never_started(self) -> Deferred[None]:
         """To stop what never started asks the application nothing."""
-        return self.bridge(hello).bridge.shutdown()
+        return self.bridge(hello).bridge.shutdown(0.01)

@@ -4,11 +4,16 @@ Tests for L{anp_twisted.session.connection}: frames in, events out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.errors import (
     Code,
     ConnectionClosed,
+    ConnectionFault,
     FlowControlError,
     FrameError,
     FrameTooLarge,
@@ -30,7 +35,8 @@ from anp_twisted.session.events import (
     StreamReset,
     StreamWritable,
 )
-from anp_twisted.session.stream import Phase, Stream
+from anp_twisted.session.stream import Half, Phase, Stream
+from anp_twisted.test.frames import PROPERTY
 from anp_twisted.test.sessions import WINDOW, Link, Side, connected, frame, frames_of, hello, request, response
 from anp_twisted.wire import heads, v2
 from anp_twisted.wire.heads import Goaway, Reset, Trailers
@@ -113,7 +119,7 @@ class StateTests(SynchronousTestCase):
         gateway.ping(bytes(8))
         gateway.leave()
         stream.consume(1)
-        self.assertEqual((gateway.close(Code.TIMEOUT), gateway.next_frame(), gateway.room), ([], None, 0))
+        self.assertEqual((gateway.next_frame(), gateway.close(Code.TIMEOUT), gateway.room), (None, [], 0))
         self.assertRaises(ConnectionClosed, link.open)
 
     def test_close_tells_what_was_sent(self) -> None:
@@ -245,8 +251,9 @@ class ExchangeTests(SynchronousTestCase):
             theirs.send_head(response())
             theirs.send_end()
             link.settle()
+            self.assertEqual((link.receiver.connection._inbox.held, stream.phase), (0, Phase.ENDED))
             theirs.consume(WINDOW // 2)
-        self.assertEqual((link.receiver.connection._inbox.held, stream.phase), (0, Phase.ENDED))
+        link.receiver.connection.invariants()
 
 
 class CreditTests(SynchronousTestCase):
@@ -254,17 +261,17 @@ class CreditTests(SynchronousTestCase):
 
     def test_window_when_half_is_consumed(self) -> None:
         """Receiving grants nothing; consuming half of a window grants it, to the stream and to the connection."""
-        link = connected(receiver=hello(connection_window=WINDOW))
+        link = connected(receiver=hello(connection_window=2 * WINDOW))
         stream = link.open(request("POST"))
         stream.send_data(bytes(WINDOW))
         theirs = link.accepted()
-        self.assertEqual(frames_of(link.receiver.connection), [])
-        theirs.consume(WINDOW // 2 - 1)
-        self.assertEqual(frames_of(link.receiver.connection), [])
-        theirs.consume(1)
-        grants = [(sent.kind, sent.stream, sent.meta) for sent in frames_of(link.receiver.connection)]
-        credit = pack_credit(WINDOW // 2)
-        self.assertEqual(grants, [(Kind.WINDOW, 1, credit), (Kind.WINDOW, 0, credit)])
+        half = pack_credit(WINDOW // 2)
+        grants = []
+        for size in (0, WINDOW // 2 - 1, 1, WINDOW // 2):
+            theirs.consume(size)
+            grants.append([(sent.kind, sent.stream, sent.meta) for sent in frames_of(link.receiver.connection)])
+        both = [(Kind.WINDOW, 1, half), (Kind.WINDOW, 0, pack_credit(WINDOW))]
+        self.assertEqual(grants, [[], [], [(Kind.WINDOW, 1, half)], both])
 
     def test_no_credit_for_a_stream_that_has_ended(self) -> None:
         """Nothing more can come of it; only the connection gets its bytes back."""
@@ -540,6 +547,7 @@ class RefusalTests(SynchronousTestCase):
             self.assertEqual(resets(link.gateway.taken()), [(1, 1, "tunnel", True)])
             self.assertEqual([reset_of(sent)[1].code for sent in frames_of(link.gateway.connection)], [1])
             self.assertEqual((link.gateway.connection.offences, link.gateway.connection.room), (1, 8))
+            self.assertEqual(bool(link.gateway.connection._late), not end)
             link.gateway.connection.invariants()
 
     def test_the_rest_of_a_malformed_answer(self) -> None:
@@ -858,6 +866,92 @@ class CapTests(SynchronousTestCase):
         """So is one with too many fields."""
         link = connected(Limits(frame_fields=1))
         self.assertRaises(FrameTooLarge, link.receiver.connection.receive, frame(Kind.REQUEST, 1, request(), b"x"))
+
+
+_KINDS = st.sampled_from([kind for kind in Kind if kind is not Kind.HELLO])
+_FITTING: dict[Kind, st.SearchStrategy[bytes | None]] = {
+    Kind.REQUEST: st.sampled_from([heads.encode(request()), heads.encode(request("POST", [("a", "b")])), b"{}"]),
+    Kind.RESPONSE: st.sampled_from([heads.encode(response(status)) for status in (103, 200, 200, 404)]),
+    Kind.DATA: st.sampled_from([None, None, None, heads.encode(Trailers([("a", "b")])), b"{}"]),
+    Kind.WINDOW: st.integers(1, 2**20).map(pack_credit) | st.just(pack_credit(2**31 - 1)),
+    Kind.RESET: st.sampled_from([heads.encode(Reset(code, "x", "y", code > 3)) for code in (0, 5, 6, 99)]),
+    Kind.GOAWAY: st.sampled_from([heads.encode(Goaway(last)) for last in (0, 3, 2**32 - 1)]),
+    Kind.PING: st.binary(min_size=8, max_size=8),
+    Kind.PONG: st.binary(min_size=8, max_size=8),
+    Kind.MESSAGE: st.binary(min_size=1, max_size=1),
+}
+
+
+@st.composite
+def _anything(draw: st.DrawFn) -> bytes:
+    """A frame that is sound on the wire, mostly with a sensible value, on any of a few streams."""
+    kind = draw(_KINDS)
+    meta = draw(_FITTING[kind] if draw(st.integers(0, 9)) else st.binary(max_size=12))
+    bodied = kind in (Kind.REQUEST, Kind.RESPONSE, Kind.DATA, Kind.MESSAGE)
+    body = draw(st.sampled_from([b"", b"x", bytes(1000)])) if bodied else b""
+    numbers = {Kind.GOAWAY: st.just(0), Kind.PING: st.just(0), Kind.PONG: st.just(0), Kind.WINDOW: st.integers(0, 7)}
+    number = draw(numbers.get(kind, st.integers(1, 9)))
+    return v2.encode(kind, number, bodied and draw(st.booleans()), meta, body)
+
+
+class HostileTests(SynchronousTestCase):
+    """Whatever a peer sends, only what is meant for such a case comes of it."""
+
+    def drive(self, role: Role, sent: list[bytes], *, honest: Callable[[Connection], object]) -> None:
+        """Feed a connection, act as its user now and then, and watch its events."""
+        connection = Connection(role, hello())
+        connection.receive(frame(Kind.HELLO, 0, hello()))
+        over: set[int] = set()
+        try:
+            for message in sent:
+                honest(connection)
+                connection.receive(message)
+                connection.invariants()
+                self.watch(connection.take_events(), over)
+        except ConnectionFault:
+            pass
+        self.watch(connection.close(Code.PROTOCOL), over)
+        connection.invariants()
+
+    def watch(self, told: list[Event], over: set[int]) -> None:
+        """No event of a stream follows its last one."""
+        for event in told:
+            stream = getattr(event, "stream", None)
+            if stream is not None:
+                self.assertNotIn(stream.id, over)
+                if isinstance(event, StreamReset | StreamEnded):
+                    over.add(stream.id)
+
+    @PROPERTY
+    @given(st.lists(_anything(), max_size=40))
+    def test_receiver(self, sent: list[bytes]) -> None:
+        """A gateway that sends anything, to a receiver that answers what it gets."""
+
+        def honest(connection: Connection) -> None:
+            for stream in connection.streams.values():
+                if stream.sending is Half.HEAD:
+                    stream.send_head(response())
+                    stream.send_data(b"answer")
+                    if stream.id % 4 == 1:
+                        stream.send_end()
+            frames_of(connection)
+
+        self.drive(Role.RECEIVER, sent, honest=honest)
+
+    @PROPERTY
+    @given(st.lists(_anything(), max_size=40))
+    def test_gateway(self, sent: list[bytes]) -> None:
+        """A receiver that sends anything, to a gateway that asks and takes."""
+
+        def honest(connection: Connection) -> None:
+            if connection.room > 0:
+                connection.open(request(), None).send_end()
+            for stream in list(connection.streams.values())[::2]:
+                stream.consume(stream.inbox.held)
+            for _ in range(2):
+                connection.next_frame()
+
+        self.drive(Role.GATEWAY, sent, honest=honest)
 
 
 class BookTests(SynchronousTestCase):

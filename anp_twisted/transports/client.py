@@ -8,13 +8,15 @@ HELLOs. So back-off counts what matters.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from autobahn.websocket.types import ConnectionResponse
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint, ITransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -30,6 +32,9 @@ from anp_twisted.transports.reasons import explain
 from anp_twisted.transports.websocket import LinkSocket, set_options
 from anp_twisted.wire import v2
 from anp_twisted.wire.heads import Hello
+
+HEAD: Final = re.compile(rb"HTTP/1\.1 [0-9]{3}( [\t -~]*)?(\r\n[!-9;-~]+:[\t -~]*)*")
+"""The head of an answer that Autobahn can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +64,13 @@ class ClientSocket(LinkSocket, WebSocketClientProtocol):  # type: ignore[misc]
     attempt: Attempt
     http_status_line = ""
 
-    def __init__(self, most_head: int) -> None:
-        super().__init__()
-        self._most_head = most_head
-
     def dataReceived(self, data: bytes) -> None:
-        """Give up on a head without end."""
-        if self.state == self.STATE_CONNECTING and len(self.data) > self._most_head:
-            self.link.abort(LinkRefused("the answer to the WebSocket handshake has no end"))
-            return
+        """Give up on an answer that is no HTTP head, which Autobahn would keep or trip over."""
+        if self.state == self.STATE_CONNECTING:
+            head, end, _ = (self.data + data).partition(b"\r\n\r\n")
+            if len(head) > self._most_head or (end and not HEAD.fullmatch(head)):
+                self.link.abort(LinkRefused("what answers at the gateway's address does not speak HTTP"))
+                return
         super().dataReceived(data)
 
     def onConnect(self, response: ConnectionResponse) -> None:
@@ -138,12 +141,13 @@ class Attempt:
 
     log = Logger()
 
-    def __init__(self, factory: IProtocolFactory, wiring: Wiring, backoff: Backoff) -> None:
+    def __init__(self, factory: IProtocolFactory, wiring: Wiring, dialling: Dialling) -> None:
         self.opened: Deferred[IProtocol] = Deferred(self._cancelled)
         self.socket: ClientSocket | None = None
         self._factory = factory
         self._owner = wiring.owner
-        self._backoff = backoff
+        self._url = dialling.url
+        self._backoff = dialling.backoff
         self._protocol: IProtocol | None = None
         self._connecting: Deferred[IProtocol] | None = None
 
@@ -154,6 +158,8 @@ class Attempt:
 
     def _unreachable(self, reason: Failure) -> None:
         """There is no connection at all."""
+        if reason.check(CancelledError, ConnectingCancelledError):
+            return  # who cancels needs no reason
         self._fail(LinkRefused(explain(reason.value)))
 
     def _cancelled(self, opened: Deferred[IProtocol]) -> None:
@@ -166,8 +172,20 @@ class Attempt:
     def _fail(self, reason: ANPError) -> None:
         """Tell that this attempt came to nothing, once."""
         if not self.opened.called:
-            self._backoff.failed(reason)
+            self._count(reason)
             self.opened.errback(reason)
+
+    def _count(self, reason: ANPError) -> None:
+        """Let an attempt that failed count, and say so."""
+        self.log.warn("no link with {url}: {reason}", url=self._url, reason=reason)
+        self._backoff.failed(reason)
+
+    def late(self, result: Any, limit: float) -> Any:
+        """Name a timeout, as C{Deferred.addTimeout} asks for it."""
+        assert isinstance(result, Failure) and result.check(CancelledError), "a timeout that was none"
+        reason = LinkRefused(f"no link within {limit:g} s")
+        self._count(reason)
+        raise reason
 
     # --- from the link ------------------------------------------------------
 
@@ -230,10 +248,10 @@ class LinkEndpoint:
             with an L{ANPError<anp_twisted.errors.ANPError>}, such as
             L{LinkRefused<anp_twisted.errors.LinkRefused>}.
         """
-        attempt = Attempt(protocolFactory, self._wiring, self._dialling.backoff)
+        attempt = Attempt(protocolFactory, self._wiring, self._dialling)
         attempt.start(self._inner, self._raw_factory(attempt))
         limit = self._wiring.limits.handshake
-        return attempt.opened.addTimeout(limit, self._wiring.clock, _late)
+        return attempt.opened.addTimeout(limit, self._wiring.clock, attempt.late)
 
     def _raw_factory(self, attempt: Attempt) -> IProtocolFactory:
         """Make the Autobahn factory of one attempt, with its own header fields."""
@@ -248,7 +266,7 @@ class LinkEndpoint:
         set_options(factory, wiring.limits)
 
         def build() -> ClientSocket:
-            socket = attempt.socket = ClientSocket(wiring.limits.request_head)
+            socket = attempt.socket = ClientSocket(wiring.limits)
             connection = Connection(Role.RECEIVER, dialling.hello(), wiring.limits)
             socket.attempt = attempt
             socket.link = Link(socket, connection, wiring, remote=dialling.url)
@@ -258,10 +276,3 @@ class LinkEndpoint:
         factory.protocol = build
         raw: IProtocolFactory = factory
         return raw
-
-
-def _late(result: Any, timeout: float) -> Any:
-    """Name a timeout; anything else stays what it is."""
-    if isinstance(result, Failure) and result.check(CancelledError, ConnectionClosed):
-        raise LinkRefused(f"no link within {timeout:g} s")
-    return result

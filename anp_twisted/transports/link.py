@@ -26,10 +26,11 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from anp_twisted.errors import ANPError, Code, ConnectionClosed, ConnectionFault, LinkSilent
-from anp_twisted.limits import Limits
+from anp_twisted.errors import ANPError, Code, ConnectionClosed, ConnectionFault, LinkSilent, RemoteError
+from anp_twisted.limits import KIB, Limits
 from anp_twisted.session.connection import Connection
 from anp_twisted.session.events import Event, GoawayReceived, HelloReceived, PongReceived, RequestReceived
+from anp_twisted.transports.liveness import Liveness, Verdict
 
 
 class State(Enum):
@@ -123,8 +124,8 @@ class LinkOwner(Protocol):
 class Socket(Protocol):
     """What a link needs of its WebSocket."""
 
-    def send(self, frame: bytes) -> None:
-        """Write one binary message."""
+    def send(self, frames: list[bytes]) -> None:
+        """Write binary messages."""
 
     def start_producing(self, producer: IPushProducer) -> None:
         """Let the link be the producer of the transport."""
@@ -159,6 +160,9 @@ class Wiring:
     owner: LinkOwner
 
 
+BURST = 64 * KIB
+"""Bytes after which a link lets others have their turn, and a frame that is ready overtakes."""
+
 _LEAVE_PING = bytes(8)
 
 
@@ -173,7 +177,6 @@ class Link:
     @ivar limits: the caps it works under.
     @ivar state: where in its life it is.
     @ivar reason: why it ended, C{None} until it did.
-    @ivar rtt: seconds that the latest PING took to come back, C{None} before the first.
     """
 
     log = Logger()
@@ -186,7 +189,6 @@ class Link:
         self.remote = remote
         self.state = State.CONNECTING
         self.reason: ANPError | None = None
-        self.rtt: float | None = None
         self._socket = socket
         self.limits = wiring.limits
         self._owner = wiring.owner
@@ -194,11 +196,8 @@ class Link:
         self._seconds = wiring.clock.seconds
         self._soon = wiring.soon
         self._flow = Flow.READY
-        self._blocked_at = 0.0
-        self._heard_at = 0.0
+        self._pulse = Liveness(wiring.limits, wiring.clock.seconds())
         self._timer: IDelayedCall | None = None
-        self._pings = 0
-        self._ping: tuple[bytes, float] = (b"", 0.0)
         self._controls = 0
         self._events: list[Event] = []
         self._telling = False
@@ -207,6 +206,11 @@ class Link:
         self._leavers: list[Deferred[None]] = []
 
     # --- for the owner ----------------------------------------------------
+
+    @property
+    def rtt(self) -> float | None:
+        """Seconds that the latest PING took to come back, C{None} before the first."""
+        return self._pulse.rtt
 
     def wake(self) -> None:
         """
@@ -246,13 +250,13 @@ class Link:
         @param code: the WebSocket close code.
         @param reason: a short public text.
         """
-        if self.state is State.OPEN:
+        if self.state is State.OPEN and self._flow is not Flow.BLOCKED:
             self._pump()
         if self.state in _TALKING:
             self._end(ConnectionClosed(f"closed by this side with {code}"))
             self._socket.close(code, reason)
             self._tell()
-        else:
+        elif self.state is State.CONNECTING:
             self.abort(ConnectionClosed("closed by this side"))
 
     def abort(self, reason: ANPError) -> None:
@@ -278,7 +282,6 @@ class Link:
 
     def socket_made(self) -> None:
         """The transport is there: the time for the handshakes runs."""
-        self._heard_at = self._seconds()
         self._watch(self.limits.handshake, self._handshake_is_late)
 
     def socket_open(self) -> None:
@@ -290,7 +293,7 @@ class Link:
 
     def bytes_received(self) -> None:
         """Anything at all came: the peer lives."""
-        self._heard_at = self._seconds()
+        self._pulse.heard_at = self._seconds()
 
     def control_received(self) -> None:
         """A WebSocket PING or PONG came; they are rare, or the peer floods."""
@@ -300,7 +303,7 @@ class Link:
 
     def message_received(self, message: bytes) -> None:
         """Take one frame."""
-        if self.state not in _TALKING:
+        if self.state is not State.OPEN and self.state is not State.GREETING:
             return
         try:
             self.connection.receive(message)
@@ -331,12 +334,13 @@ class Link:
     def pauseProducing(self) -> None:
         """The transport has enough for now."""
         self._flow = Flow.BLOCKED
-        self._blocked_at = self._seconds()
+        self._pulse.blocked(self._seconds())
 
     def resumeProducing(self) -> None:
         """The transport has sent all it had."""
         if self._flow is Flow.BLOCKED:
             self._flow = Flow.READY
+            self._pulse.unblocked()
             self.wake()
 
     def stopProducing(self) -> None:
@@ -347,17 +351,34 @@ class Link:
 
     def _pump(self) -> None:
         """Write frames while the socket takes them; sending makes events, too."""
-        if self._flow is Flow.BLOCKED or self.state not in _TALKING:
+        if self._flow is Flow.BLOCKED:
             return
         self._flow = Flow.READY
+        if self.state is not State.OPEN and self.state is not State.GREETING:
+            return
+        try:
+            self._write()
+        except Exception:  # noqa: BLE001
+            # boundary: the loop that calls this would log it and go on with half a link.
+            self.log.failure("link with {remote} cannot write", remote=self.remote)
+            self.fail(ANPError("internal error"))
+        self._tell()
+
+    def _write(self) -> None:
+        """Write one burst; if there may be more, let others have their turn first."""
         next_frame = self.connection.next_frame
-        send = self._socket.send
-        while self._flow is not Flow.BLOCKED:
+        frames: list[bytes] = []
+        size = 0
+        while size < BURST:
             frame = next_frame()
             if frame is None:
                 break
-            send(frame)
-        self._tell()
+            frames.append(frame)
+            size += len(frame)
+        if frames:
+            self._socket.send(frames)
+        if size >= BURST:
+            self.wake()
 
     # --- events ----------------------------------------------------------------
 
@@ -394,7 +415,6 @@ class Link:
             # boundary: a mistake of an owner costs its one stream, or the link where there is none.
             self.log.failure("owner of {remote} failed at {event}", remote=self.remote, event=type(event).__name__)
             self._contain(event)
-        self._events += self.connection.take_events()
 
     def _contain(self, event: Event) -> None:
         """End what an owner could not look after."""
@@ -410,8 +430,8 @@ class Link:
         if following is None:
             return
         self.state = following
-        self._send_ping()
         self._watch(self.limits.ping_after, self._check)
+        self._send_ping()
         self._owner.link_open(self)
 
     def _link_event(self, event: RequestReceived | GoawayReceived) -> None:
@@ -420,9 +440,8 @@ class Link:
 
     def _pong(self, event: PongReceived) -> None:
         """A PING came back."""
-        if event.opaque == self._ping[0]:
-            self.rtt = self._seconds() - self._ping[1]
-        elif event.opaque == _LEAVE_PING and self._farewell is Farewell.SAID:
+        self._pulse.answered(event.opaque, self._seconds())
+        if event.opaque == _LEAVE_PING and self._farewell is Farewell.SAID:
             self._farewell = Farewell.HEARD
 
     def _tell_the_end(self) -> None:
@@ -448,7 +467,8 @@ class Link:
         self.state = _NEXT[self.state, Input.END]
         self.reason = reason
         self._watch(self.limits.closing, self._socket.abort)
-        self._events += self.connection.close(reason.code, "the link to the receiver was lost")
+        code = reason.code if isinstance(reason, RemoteError) else Code.UNREACHABLE
+        self._events += self.connection.close(code, "the link was lost")
 
     # --- time --------------------------------------------------------------------
 
@@ -474,24 +494,20 @@ class Link:
 
     def _check(self) -> None:
         """Look whether the peer lives; ask it if it is silent."""
-        now = self._seconds()
-        silent = now - self._heard_at
         self._controls = 0
-        if silent >= self.limits.dead_after:
-            self.abort(LinkSilent(f"nothing was received for {silent:.0f} s"))
-        elif self._flow is Flow.BLOCKED and now - self._blocked_at >= self.limits.write_timeout:
-            self.abort(LinkSilent(f"nothing could be sent for {now - self._blocked_at:.0f} s"))
-        elif silent >= self.limits.ping_after:
-            self._send_ping()
-            self._watch(min(self.limits.ping_after, self.limits.dead_after - silent), self._check)
+        verdict, delay = self._pulse.judge(self._seconds())
+        if verdict is Verdict.DEAD:
+            self.abort(LinkSilent(f"nothing was received for {self.limits.dead_after:g} s"))
+        elif verdict is Verdict.STUCK:
+            self.abort(LinkSilent(f"nothing could be sent for {self.limits.write_timeout:g} s"))
         else:
-            self._watch(self.limits.ping_after - silent, self._check)
+            self._watch(delay, self._check)
+            if verdict is Verdict.SILENT:
+                self._send_ping()
 
     def _send_ping(self) -> None:
         """Ask the peer for a sign of life; the latest question gives the round trip."""
-        self._pings += 1
-        self._ping = (self._pings.to_bytes(8, "big"), self._seconds())
-        self.connection.ping(self._ping[0])
+        self.connection.ping(self._pulse.ask(self._seconds()))
         self.wake()
 
 

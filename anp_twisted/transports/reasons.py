@@ -19,8 +19,8 @@ _TEXTS: list[tuple[type[BaseException], str]] = [
     (error.NoRouteError, "there is no way to the gateway"),
     (error.ConnectError, "the gateway cannot be reached"),
     (error.ConnectionDone, "the gateway closed the connection before the link was open"),
-    (error.ConnectionLost, "the connection was lost before the link was open"),
     (error.ConnectionAborted, "the connection was cut before the link was open"),
+    (error.ConnectionLost, "the connection was lost before the link was open"),
 ]
 _CERTIFICATE = "the gateway's certificate is not valid: expired, or of an authority that is not trusted (see --ca-file)"
 

@@ -27,10 +27,6 @@ from anp_twisted.wire.heads import Hello
 class ServerSocket(LinkSocket, WebSocketServerProtocol):  # type: ignore[misc]
     """The WebSocket of one receiver."""
 
-    def __init__(self, most_head: int) -> None:
-        super().__init__()
-        self._most_head = most_head
-
     def dataReceived(self, data: bytes) -> None:
         """Refuse a head without end before Autobahn keeps it."""
         if self.state == self.STATE_CONNECTING:
@@ -92,7 +88,7 @@ class LinkServerFactory:
         @return: wants C{makeConnection}, then every byte of the request and what follows it.
         """
         limits = self._wiring.limits
-        socket = ServerSocket(limits.request_head)
+        socket = ServerSocket(limits)
         socket.factory = self._autobahn
         connection = Connection(Role.GATEWAY, self._hello(identity), limits)
         remote = f"{address[0]}:{address[1]}"

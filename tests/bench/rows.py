@@ -20,14 +20,14 @@ from tests.bench.peers import Peer
 Figures = dict[str, float]
 
 
-def wrk(url: str, connections: int, seconds: float) -> float:
+def wrk(url: str, connections: int, seconds: int) -> float:
     """
     Load a URL with GET requests.
 
     @return: requests that were answered.
     @raise RuntimeError: if one of them failed.
     """
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", url]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", url]
     text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
     if "Non-2xx" in text or "Socket errors" in text:
         raise RuntimeError(text)
@@ -36,9 +36,9 @@ def wrk(url: str, connections: int, seconds: float) -> float:
     return float(found[1])
 
 
-def small_get(peer: Peer, connections: int, seconds: float) -> Figures:
+def small_get(peer: Peer, connections: int, seconds: int) -> Figures:
     """A small constant answer: requests a second, and processor time of the whole path for one."""
-    wrk(f"{peer.url}/small", connections, 0.5)
+    wrk(f"{peer.url}/small", connections, 1)
     before, began = peer.cpu(), time.monotonic()
     requests = wrk(f"{peer.url}/small", connections, seconds)
     used, took = peer.cpu() - before, time.monotonic() - began
@@ -163,7 +163,7 @@ def rows(quick: bool) -> dict[str, Callable[[Peer], Figures]]:
 
     @param quick: smaller, for a look in between.
     """
-    seconds, size = (2.0, 1 << 28) if quick else (5.0, 1 << 30)
+    seconds, size = (2, 1 << 28) if quick else (5, 1 << 30)
     found: dict[str, Callable[[Peer], Figures]] = {}
     if shutil.which("wrk"):
         found["small GET, 1 connection"] = lambda peer: small_get(peer, 1, seconds)

@@ -1,0 +1,133 @@
+"""The command C{twistd anp-both}: gateway, receiver and application in one process, over a real socket."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import IService
+
+from anp_twisted.auth.tokens import FixedToken, read_or_make
+from anp_twisted.config.options import SettingsOptions
+from anp_twisted.config.tables import BothSettings
+from anp_twisted.errors import SettingsError
+
+if TYPE_CHECKING:
+    from anp_twisted.gateway.service import GatewayService
+    from anp_twisted.receiver.asgi import App
+    from anp_twisted.receiver.service import Gateway
+
+_DEMO = "anp_twisted.both.demo:app"
+
+
+class Options(SettingsOptions[BothSettings]):
+    """What the operator may say."""
+
+    command = "anp-both"
+    settings_class = BothSettings
+    synopsis = "[options]"
+
+
+def _dialled(reactor: Any, url: str, token: str, paths: tuple[str, ...]) -> Gateway:
+    """
+    Describe the gateway of this process to its receiver.
+
+    @param url: where the gateway listens, C{http://host:port}.
+    """
+    from anp_twisted.receiver.build import BearerHeaders, new_instance
+    from anp_twisted.receiver.service import Gateway
+    from anp_twisted.transports.addresses import gateway_endpoint, parse_gateway
+
+    # The address is one of this machine, whatever it looks like: nothing leaves it.
+    address = parse_gateway(f"ws{url.removeprefix('http')}/ws", insecure=True)
+    return Gateway(
+        url=address.url,
+        endpoint=gateway_endpoint(reactor, address),
+        headers=BearerHeaders(FixedToken(token)),
+        paths=paths,
+        instance=new_instance(),
+    )
+
+
+class _Both:
+    """Adds the receiver when the gateway listens, since only then its port is known."""
+
+    def __init__(self, options: Options) -> None:
+        from twisted.internet import reactor
+
+        from anp_twisted.ops.logfile import LoggedService, operator_log
+        from anp_twisted.receiver.apps import load_app
+        from anp_twisted.shutdown import Failing, StopSignals
+
+        self._reactor: Any = reactor
+        self._settings = settings = options.settings
+        self._log = operator_log(options)
+        self._failing = Failing(reactor, options.command)
+        self._app: App = load_app(settings.app or _DEMO, os.getcwd())
+        self._token, where = read_or_make(
+            token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir
+        )
+        self.service = LoggedService(self._log)
+        self._gateway = self._make_gateway()
+        self._gateway.log.info("{where}", where=where)
+        self._signals = StopSignals(reactor, self._stop_at_once)
+        self._signals.install()
+
+    def _make_gateway(self) -> GatewayService:
+        """Make the gateway with its listeners."""
+        from anp_twisted.gateway.build import build_gateway, tcp_listener
+        from anp_twisted.gateway.management import management_listener
+
+        reactor, settings = self._reactor, self._settings
+        gateway = build_gateway(
+            reactor,
+            settings,
+            limits=settings.limits(),
+            token=self._token,
+            announce=self._listening,
+            record=self._log.record,
+        )
+        gateway.listen_on(tcp_listener(reactor, gateway.front, host=settings.host, port=settings.port))
+        if settings.management_port is not None:
+            gateway.listen_on(management_listener(reactor, gateway, settings.management_port))
+        gateway.setServiceParent(self.service)  # type: ignore[no-untyped-call]
+        return gateway
+
+    def _listening(self, url: str) -> None:
+        """Start the receiver, not here: a service that is added while its parent starts is started twice."""
+        from anp_twisted.eventloop import soon
+
+        soon(self._reactor)(self._add_receiver)
+
+    def _add_receiver(self) -> None:
+        """Start the receiver; it announces the public URL when it can be used."""
+        from anp_twisted.receiver.build import build_receiver
+
+        self._receiver = build_receiver(
+            self._reactor,
+            self._app,
+            _dialled(self._reactor, self._gateway.local_url, self._token, self._settings.path),
+            limits=self._settings.limits(),
+            announce=self._log.first.announce,
+            give_up=self._failing.fail,
+        )
+        self._receiver.setServiceParent(self.service)  # type: ignore[no-untyped-call]
+
+    def _stop_at_once(self) -> None:
+        """Let neither side wait any longer."""
+        self._receiver.stop_at_once()
+        self._gateway.stop_at_once()
+
+
+def makeService(options: Options) -> IService:
+    """
+    Build the service of C{twistd anp-both}.
+
+    @raise SystemExit: with one line for the operator, if the settings cannot be used.
+    """
+    try:
+        service: IService = _Both(options).service
+    except SettingsError as error:
+        options.refuse(error)
+        raise
+    return service

@@ -1,0 +1,107 @@
+"""The same small application on three frameworks, as their own tutorials write it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.urls import re_path
+from django.views.decorators.csrf import csrf_exempt
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.applications import Starlette
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import JSONResponse as StarletteJSON
+from starlette.responses import Response as StarletteResponse
+from starlette.responses import StreamingResponse as StarletteStreaming
+from starlette.routing import Route
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
+
+
+def described(method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes) -> dict[str, Any]:
+    """What a request was."""
+    return {"method": method, "path": path, "query": query, "headers": sorted(headers), "body": body.decode("latin-1")}
+
+
+async def numbers() -> AsyncIterator[bytes]:
+    """A body without length."""
+    for number in range(5):
+        yield f"{number}\n".encode()
+
+
+# --- FastAPI -----------------------------------------------------------------
+
+fast = FastAPI()
+
+
+@fast.get("/stream")
+async def fast_stream() -> StreamingResponse:
+    """Stream."""
+    return StreamingResponse(numbers(), media_type="text/plain")
+
+
+@fast.api_route("/{path:path}", methods=METHODS)
+async def fast_show(request: Request, response: Response) -> dict[str, Any]:
+    """Show the request."""
+    response.headers.append("Set-Cookie", "a=1; Path=/")
+    response.headers.append("Set-Cookie", "b=2; HttpOnly")
+    body = await request.body()
+    return described(request.method, request.url.path, request.url.query, list(request.headers.items()), body)
+
+
+# --- Starlette -----------------------------------------------------------------
+
+
+async def star_stream(request: StarletteRequest) -> StarletteResponse:
+    """Stream."""
+    return StarletteStreaming(numbers(), media_type="text/plain")
+
+
+async def star_show(request: StarletteRequest) -> StarletteResponse:
+    """Show the request."""
+    body = await request.body()
+    shown = described(request.method, request.url.path, request.url.query, list(request.headers.items()), body)
+    response = StarletteJSON(shown, status_code=201)
+    response.set_cookie("a", "1")
+    response.set_cookie("b", "2")
+    return response
+
+
+star = Starlette(routes=[Route("/stream", star_stream), Route("/{path:path}", star_show, methods=METHODS)])
+
+
+# --- Django ---------------------------------------------------------------------
+
+settings.configure(
+    SECRET_KEY="for this test only",  # noqa: S106
+    ALLOWED_HOSTS=["*"],
+    ROOT_URLCONF=__name__,
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
+)
+django.setup()
+
+
+async def django_stream(request: HttpRequest) -> StreamingHttpResponse:
+    """Stream."""
+    return StreamingHttpResponse(numbers(), content_type="text/plain")
+
+
+@csrf_exempt
+async def django_show(request: HttpRequest) -> HttpResponse:
+    """Show the request."""
+    headers = [(name.lower(), value) for name, value in request.headers.items()]
+    shown = described(str(request.method), request.path, request.META["QUERY_STRING"], headers, request.body)
+    response = JsonResponse(json.loads(json.dumps(shown)))
+    response.set_cookie("a", "1")
+    response.set_cookie("b", "2")
+    return response
+
+
+urlpatterns = [re_path(r"^stream$", django_stream), re_path(r"", django_show)]
+jango = get_asgi_application()
