@@ -9,8 +9,9 @@ from email.utils import formatdate
 from secrets import token_hex
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IProtocolNegotiationFactory, IReactorTime
 from twisted.internet.protocol import Factory
+from zope.interface import implementer
 
 from anp_twisted.http.connection import PublicConnection
 from anp_twisted.http.pace import Sweep
@@ -44,6 +45,7 @@ def _address(addr: object) -> tuple[str, int]:
     return (addr.host, addr.port) if isinstance(addr, IPv4Address | IPv6Address) else ("", 0)
 
 
+@implementer(IProtocolNegotiationFactory)
 class PublicFactory(Factory):
     """
     Makes a L{PublicConnection} for each connection of a public port.
@@ -82,6 +84,13 @@ class PublicFactory(Factory):
         self._open: set[PublicConnection] = set()
         self._sweep = Sweep(reactor, limits, self._set_date)
         self.interval = self._sweep.interval
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """
+        What is spoken here, for ALPN: a TLS listener without an answer to a
+        caller's offer would fail its handshake.
+        """
+        return [b"http/1.1"]
 
     @property
     def connections(self) -> int:

@@ -103,15 +103,22 @@ def _first(headers: Iterable[Header], lower_name: bytes) -> bytes:
     return b""
 
 
-def http_scope(head: RequestHead, state: dict[str, Any], root_path: str = "") -> dict[str, Any]:
+def http_scope(
+    head: RequestHead, state: dict[str, Any], root_path: str = "", *, with_body: bool = False
+) -> dict[str, Any]:
     """
     Make the scope of one request.
 
     @param state: what the lifespan left; the scope gets a shallow copy.
+    @param with_body: the request has a body. C{Transfer-Encoding} does not go
+        through the tunnel, but applications look for it to tell that a body of
+        unknown length follows, so it is put back.
     @param root_path: where the application is mounted; it is put before the path.
     @raise UnicodeEncodeError: if the head holds what cannot have come from HTTP.
     """
     headers = [(name.encode("latin-1").lower(), value.encode("latin-1")) for name, value in head.headers]
+    if with_body and not any(name == b"content-length" for name, _ in headers):
+        headers.append((b"transfer-encoding", b"chunked"))
     target = head.target.partition("#")[0] if "#" in head.target else head.target
     path, _, query = target.partition("?")
     raw_path = path.encode("latin-1")

@@ -434,7 +434,8 @@ class AppBridge:
             link.wake()
             return
         try:
-            scope = http_scope(head, self._lifespan.lifespan.state, self._root_path)
+            with_body = not event.ended or bool(event.body)
+            scope = http_scope(head, self._lifespan.lifespan.state, self._root_path, with_body=with_body)
         except UnicodeEncodeError:
             stream.reset(Code.PROTOCOL, "receiver", "malformed head")
             link.wake()

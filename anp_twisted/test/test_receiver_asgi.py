@@ -110,6 +110,17 @@ class ScopeTests(TestCase):
         scope = scope_of("/\xe9?\xe9")
         self.assertEqual((scope["raw_path"], scope["path"], scope["query_string"]), (b"/\xe9", "/\ufffd", b"\xe9"))
 
+    def test_bodyOfUnknownLength(self) -> None:
+        """A body without length is announced as uvicorn announces it."""
+        chunked = (b"transfer-encoding", b"chunked")
+        for headers, with_body, expected in (
+            (HOST, True, True),
+            (HOST, False, False),
+            ([*HOST, ("Content-Length", "3")], True, False),
+        ):
+            scope = http_scope(RequestHead("POST", "/", list(headers)), {}, with_body=with_body)
+            self.assertEqual(chunked in scope["headers"], expected)
+
     def test_state_is_a_copy(self) -> None:
         """What a request adds to the state is seen by no other."""
         state = {"a": 1}

@@ -237,6 +237,14 @@ class ConnectTests(ClientTestCase):
             self.assertEqual((str(reason), self.backoff.failures), ("no link within 10 s", 1))
             self.settle()
             self.assertEqual((self.clock.getDelayedCalls(), self.receiver.log), ([], []))
+            self.assertEqual(self.wires.cancelled, 0 if self.wires.wires else 1)
+
+    def test_endless(self) -> None:
+        """An answer that has no end is not waited for."""
+        self.wires.answer = partial(Saying, b"HTTP/1.1 101 x\r\n" + b"x" * 5000, go=False)
+        failed = self.endpoint.connect(self.factory)
+        self.settle()
+        self.failureResultOf(failed, LinkRefused)
 
     def test_otherSubprotocol(self) -> None:
         """A gateway that accepts without choosing our subprotocol speaks something else."""

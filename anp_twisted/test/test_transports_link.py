@@ -525,6 +525,16 @@ class LivenessTests(LinkTestCase):
             self.gateway.link.bytes_received()
         self.assertEqual(self.gateway.socket.said, ["abort"])
 
+    def test_notStuck(self) -> None:
+        """One that was slow once is not."""
+        self.connect()
+        self.gateway.link.pauseProducing()
+        self.gateway.link.resumeProducing()
+        for _ in range(14):
+            self.clock.advance(5.0)
+            self.settle()
+        self.assertIs(self.gateway.link.state, State.OPEN)
+
 
 class LeaveTests(LinkTestCase):
     """Going in good order."""

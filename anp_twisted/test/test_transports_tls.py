@@ -100,6 +100,15 @@ class HandshakeTests(TlsTestCase):
         self.assertEqual(made.get_protocol_version_name(), "TLSv1.2")
         self.assertRegex(made.get_cipher_name() or "", "^ECDHE-.*(GCM|CHACHA20)")
 
+    def test_chain(self) -> None:
+        """The certificates that lead to the authority are sent along."""
+        issued = authority("ours").create_child_ca().issue_cert("gw.example.org")
+        chain = b"".join(pem.bytes() for pem in issued.cert_chain_pems)
+        key = self.file("key.pem", issued.private_key_pem.bytes())
+        self.assertIsInstance(self.shake(server_options(self.file("cert.pem", chain), key)), SSL.Connection)
+        alone = self.file("cert.pem", issued.cert_chain_pems[0].bytes())
+        self.assertIn("--ca-file", str(self.shake(server_options(alone, key))))
+
     def test_wrongName(self) -> None:
         """A certificate for another name is refused, and so is one for a name where an address was dialled."""
         options = server_options(*self.pair())

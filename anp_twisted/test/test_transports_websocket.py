@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+from itertools import pairwise
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketServerFactory
 from autobahn.websocket.protocol import WebSocketClientProtocol, WebSocketServerProtocol
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet import tcp
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
@@ -21,7 +24,7 @@ from anp_twisted.transports.framing import xor
 from anp_twisted.transports.websocket import UNSENT, set_options, tune
 from anp_twisted.wire import heads, v2
 
-MASK = b"\x37\xfa\x21\x3d"
+MASK = b"\0\0\0\0"  # so that what is in a frame looks as it does
 HELLO = v2.encode(v2.Kind.HELLO, 0, False, heads.encode(hello()))
 
 
@@ -166,9 +169,32 @@ class PeerTests(ServerTestCase):
         """A fragmented message in the smallest pieces is the same message, and costs no more than its bytes."""
         ping = v2.encode(v2.Kind.PING, 0, False, b"12345678")
         answers = b""
-        for octet in frame(ping[:10], 0x02) + frame(ping[10:], 0x80) + frame(ping):
+        fragmented = frame(ping[:10], 0x02) + frame(ping[10:], 0x80)
+        for octet in fragmented + fragmented + frame(ping):
             answers += self.answer(bytes([octet]))
-        self.assertEqual(answers.count(b"ANPX\x02\x15"), 2)
+        self.assertEqual(answers.count(b"ANPX\x02\x15"), 3)
+
+    @given(st.lists(st.integers(0, 3), min_size=1, max_size=6), st.lists(st.integers(0, 1 << 16), max_size=12))
+    def test_lookalikes(self, kinds: list[int], cuts: list[int]) -> None:
+        """
+        However frames of all kinds are mixed and cut into pieces, each is read by the one
+        who began to read it, although what is in them looks like frames.
+        """
+        self.setUp()
+        opaque = frame(b"xy")
+        ping = v2.encode(v2.Kind.PING, 0, False, opaque)
+        makers = [
+            frame(ping),
+            frame(ping[:30], 0x02) + frame(ping[30:], 0x80),
+            frame(opaque * 10, 0x89),
+            frame(ping, 0x02) + frame(opaque, 0x89, mask=bytes(4)) + frame(b"", 0x80, mask=bytes(4)),
+        ]
+        stream = b"".join(makers[kind] for kind in kinds)
+        places = sorted({cut % len(stream) for cut in cuts} | {0, len(stream)})
+        answers = b"".join(self.answer(stream[a:b]) for a, b in pairwise(places))
+        self.assertEqual(answers.count(b"ANPX\x02\x15"), sum(kind != 2 for kind in kinds))
+        self.assertEqual(answers.count(b"\x8a"), sum(kind > 1 for kind in kinds))
+        self.assertEqual(self.owner.log, ["open"])
 
     def test_pings(self) -> None:
         """WebSocket PINGs are answered, between the fragments of a message too; a flood is 1008."""
@@ -184,6 +210,14 @@ class PeerTests(ServerTestCase):
         """What is no frame of ANPX is 1002, in a word that does not depend on the peer."""
         self.assertEnds(frame(b"rubbish"), 1002)
         self.assertEnds(frame(HELLO), 1002)
+
+    def test_deafAfterFault(self) -> None:
+        """Behind a fault nothing is looked at, in the same piece or later, so that the close frame gets out."""
+        self.assertEqual(self.closed_with(frame(b"rubbish") + frame(b"", 0x88)), 1002)
+        self.patch(self.protocol, "_dataReceived", self.fail)
+        self.patch(self.protocol, "_take_whole", self.fail)
+        self.answer(frame(b"", 0x88))
+        self.assertFalse(self.end.aborted)
 
     def test_closed(self) -> None:
         """A close of the peer is answered and told with its code; the socket ends when the answer is out."""

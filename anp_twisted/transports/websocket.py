@@ -145,9 +145,7 @@ class LinkSocket(WebSocketAdapterProtocol, WebSocketProtocol):  # type: ignore[m
     # --- for the link -------------------------------------------------------
 
     def send(self, frames: list[bytes]) -> None:
-        """Write binary messages in one piece; nothing while the closing handshake runs."""
-        if self.state != WebSocketProtocol.STATE_OPEN:
-            return
+        """Write binary messages in one piece."""
         parts: list[bytes] = []
         for frame in frames:
             mask = b"" if self.is_server else urandom(4)

@@ -23,6 +23,10 @@ METHOD = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}\Z"
 #: Characters of a public text.
 MOST_TEXT = 1024
 
+_Method = Annotated[str, Meta(pattern=METHOD)]
+_Target = Annotated[str, Meta(max_length=65536, pattern=r"^[!-~\x80-\xff]+\Z")]
+_Scheme = Annotated[str, Meta(pattern=r"^https?\Z")]
+_Version = Annotated[str, Meta(pattern=r"^[0-9](\.[0-9])?\Z")]
 _Id = Annotated[str, Meta(max_length=128, pattern=r"^[!-~]*\Z")]
 _Path = Annotated[str, Meta(max_length=1024, pattern=r"^/[!-~]*\Z")]
 _Size = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -42,11 +46,11 @@ class RequestHead(Struct, omit_defaults=True, gc=False):
     @ivar deadline: seconds left for the whole request when it was sent; 0 is no limit.
     """
 
-    method: Annotated[str, Meta(pattern=METHOD)]
-    target: Annotated[str, Meta(max_length=65536, pattern=r"^[!-~\x80-\xff]+\Z")]
+    method: _Method
+    target: _Target
     headers: Pairs
-    scheme: Annotated[str, Meta(pattern=r"^https?\Z")] = "http"
-    version: Annotated[str, Meta(pattern=r"^[0-9](\.[0-9])?\Z")] = "1.1"
+    scheme: _Scheme = "http"
+    version: _Version = "1.1"
     client: tuple[Annotated[str, Meta(max_length=64)], Annotated[int, Meta(ge=0, le=65535)]] | None = None
     id: _Id = ""
     deadline: Annotated[float, Meta(ge=0)] = 0.0

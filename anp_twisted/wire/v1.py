@@ -37,6 +37,7 @@ FINAL_CHUNK = 0x0C
 MOST_ID = 64
 
 _T = TypeVar("_T")
+_Path = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z")]
 _WORD = Struct("!I")
 _FINAL_VALUES = frozenset({b"\x01", b"\x00\x00\x00\x01"})
 
@@ -94,7 +95,7 @@ class RequestMeta(Value):
     """The JSON of a request; see the text for what these mappings cannot say."""
 
     method: Annotated[str, Meta(pattern=heads.METHOD)]
-    path: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+    path: _Path
     headers: dict[str, str] = {}
     query: dict[str, str] = {}
 
