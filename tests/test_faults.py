@@ -54,7 +54,7 @@ class KilledReceiverTests(FaultCase):
     def test_at_random_bytes(self) -> None:
         """Twenty times, after any number of bytes: never a complete-looking answer."""
         gateway = self.start_gateway()
-        draw = random.Random(7)  # noqa: S311
+        draw = random.Random(7)
         baseline = 0
         for attempt in range(20):
             receiver = self.start_receiver(gateway, "lab:app")
@@ -68,7 +68,7 @@ class KilledReceiverTests(FaultCase):
             whole = begun + read_to_the_end(connection)
             receiver.wait()
             self.assertTrue(whole.startswith(b"HTTP/1.1 200 OK\r\n"), whole[:100])
-            head, _, body = whole.partition(b"\r\n\r\n")
+            _, _, body = whole.partition(b"\r\n\r\n")
             if attempt % 2:
                 self.assertFalse(body.endswith(b"0\r\n\r\n"), attempt)
             else:

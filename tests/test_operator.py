@@ -77,7 +77,9 @@ class StartTests(EndToEnd):
         """It runs as a daemon too, by the very line of the README, and stops by its pid file."""
         gateway = self.start_gateway()
         environment = {"ANP_GATEWAY": gateway.link}
-        receiver = self.start_program(twistd(), "anp-receiver", "--app", "lab:app", name="daemon", environment=environment)
+        receiver = self.start_program(
+            twistd(), "anp-receiver", "--app", "lab:app", name="daemon", environment=environment
+        )
         self.assertEqual(receiver.wait(), 0)
         pid = self.folder / "twistd.pid"
         wait_until(lambda: httpx.get(f"{gateway.url}/small", trust_env=False).status_code == 200, "it serves")
@@ -156,9 +158,7 @@ class MistakeTests(EndToEnd):
         """A wrong token is a 401, told apart from everything else."""
         gateway = self.start_gateway()
         for value in ("wrong" * 5, (self.folder / "anp-state" / "receiver.token").read_text().strip()[:-1]):
-            receiver = Receiver(
-                self.folder, gateway.link, "lab:app", environment={"ANP_TOKEN": value}, connected=False
-            )
+            receiver = Receiver(self.folder, gateway.link, "lab:app", environment={"ANP_TOKEN": value}, connected=False)
             self.addCleanup(receiver.end)
             wait_until(lambda one=receiver: "refused the token (401)" in one.log(), "it says why")  # type: ignore[misc]
             self.assertNotIn(value, receiver.log() + gateway.log())
@@ -238,7 +238,9 @@ class TlsTests(EndToEnd):
                 context = httpx.create_ssl_context(verify=str(self.folder / "ca.pem"))
                 with httpx.Client(verify=context, trust_env=False) as client:
                     self.assertEqual(client.get(f"https://localhost:{gateway.port}/small").status_code, 200)
-                    self.assertEqual(len(client.get(f"https://localhost:{gateway.port}/down?bytes=5000000").content), 5_000_000)
+                    self.assertEqual(
+                        len(client.get(f"https://localhost:{gateway.port}/down?bytes=5000000").content), 5_000_000
+                    )
                 receiver.end()
             second = 0
 
@@ -259,7 +261,13 @@ class TlsTests(EndToEnd):
         """A key that others can read is not used."""
         (self.folder / "localhost.key").chmod(0o640)
         program = self.start_program(
-            twistd(), "-n", "--pidfile=", "anp-gateway", "--port=0", "--tls-cert=localhost.pem", "--tls-key=localhost.key"
+            twistd(),
+            "-n",
+            "--pidfile=",
+            "anp-gateway",
+            "--port=0",
+            "--tls-cert=localhost.pem",
+            "--tls-key=localhost.key",
         )
         self.assertEqual(program.wait(), 1)
         self.assertIn("chmod 600", program.log())

@@ -32,7 +32,15 @@ if TYPE_CHECKING:
 
 #: Fields by which only a trusted proxy may say who the caller is.
 _CLAIMS = frozenset(
-    b"forwarded x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-forwarded-prefix x-real-ip".split()
+    {
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+        b"x-real-ip",
+    }
 )
 
 #: Request bytes kept until the answer begins, in case another receiver must be asked.

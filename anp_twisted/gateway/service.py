@@ -29,7 +29,7 @@ from anp_twisted.gateway.receivers import Receivers
 from anp_twisted.gateway.routes import RouteTable
 from anp_twisted.http.channel import PublicFactory
 from anp_twisted.limits import Limits
-from anp_twisted.transports.link import Link
+from anp_twisted.transports.link import Link, Soon
 from anp_twisted.transports.link import State as LinkState
 from anp_twisted.transports.server import LinkServerFactory
 from anp_twisted.wire import v2
@@ -58,7 +58,7 @@ class Surroundings:
     """
 
     clock: IReactorTime
-    soon: Callable[[Callable[[], None]], None]
+    soon: Soon
     wall: Callable[[], float]
     request_id: Callable[[], str]
     identify: Callable[[bytes], str | None]
@@ -90,7 +90,7 @@ class GatewayService(MultiService):
         """
         @param public_url: where callers reach the gateway, if it is not where it listens.
         """
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._around = around
         self._limits = limits
         self._public_url = public_url
@@ -98,9 +98,7 @@ class GatewayService(MultiService):
         self._started = 0.0
         self._listeners: list[Listener] = []
         self.receivers = Receivers(RouteTable(), around.clock, limits)
-        self.exchanges = Exchanges(
-            self.receivers, around.clock, limits=limits, wall=around.wall, record=around.record
-        )
+        self.exchanges = Exchanges(self.receivers, around.clock, limits=limits, wall=around.wall, record=around.record)
         links = LinkServerFactory(around.clock, around.soon, limits, self.receivers, self._hello)
         self.entrance = LinkEntrance(links, around.identify)
         front = Front(
@@ -144,13 +142,13 @@ class GatewayService(MultiService):
 
         @raise SettingsError: if one listener fails.
         """
-        super().privilegedStartService()
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
         for listener in self._listeners:
             listener.start()
 
     def startService(self) -> None:
         """Say where the gateway is."""
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         self._phase = Phase.RUNNING
         self._started = self._around.clock.seconds()
         self._around.announce(self.url)
@@ -180,7 +178,7 @@ class GatewayService(MultiService):
         yield stopped
         # What was written last is still on its way: a reactor that stops would drop it.
         yield self._flushed(links)
-        yield super().stopService()
+        yield super().stopService()  # type: ignore[no-untyped-call]
         self._phase = Phase.STOPPED
 
     def _malformed(self, client: tuple[str, int], status: int) -> str:

@@ -55,9 +55,7 @@ def _make(options: Options) -> IService:
 
     settings = options.settings
     log = operator_log(options)
-    token, where = read_or_make(
-        token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir
-    )
+    token, where = read_or_make(token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir)
     gateway = build_gateway(
         reactor,
         settings,
@@ -70,7 +68,7 @@ def _make(options: Options) -> IService:
     gateway.log.info("{where}", where=where)
     StopSignals(reactor, gateway.stop_at_once).install()
     top = LoggedService(log)
-    gateway.setServiceParent(top)
+    gateway.setServiceParent(top)  # type: ignore[no-untyped-call]
     return top
 
 

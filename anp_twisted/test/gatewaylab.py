@@ -6,6 +6,7 @@ Everything between them is the real thing; only sockets and time are stand-ins.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -15,6 +16,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.access import AccessRecord
 from anp_twisted.errors import ANPError, Code
@@ -102,7 +104,9 @@ class LinkInMemory:
     def bodies(self, stream: Stream) -> bytes:
         """What came of the body of one request."""
         first = next(event.body for event in self.requests if event.stream is stream)
-        rest = [event.body for event in self.others if isinstance(event, events.DataReceived) and event.stream is stream]
+        rest = [
+            event.body for event in self.others if isinstance(event, events.DataReceived) and event.stream is stream
+        ]
         return first + b"".join(rest)
 
 
@@ -113,8 +117,9 @@ class Caller:
         self.lab = lab
         self.protocol = lab.factory.buildProtocol(IPv4Address("TCP", "198.51.100.7", 4711))
         assert self.protocol is not None
-        self.transport: Any = StringTransport(peerAddress=IPv4Address("TCP", "198.51.100.7", 4711))
-        self.transport.abortConnection = self._aborted
+        transport: Any = StringTransport(peerAddress=IPv4Address("TCP", "198.51.100.7", 4711))
+        transport.abortConnection = self._aborted
+        self.transport = transport
         self.aborted = False
         self.protocol.makeConnection(self.transport)
 
@@ -192,7 +197,7 @@ class Lab:
 
     def settle(self) -> None:
         """Let everything happen that needs no time."""
-        while any([link.pump() for link in list(self.links)]):
+        while sum(link.pump() for link in list(self.links)):
             pass
         self.clock.advance(0)
 
@@ -221,3 +226,28 @@ def at_rest(check: Callable[[object, object], None], lab: Lab) -> None:
         check(dict(link.connection.streams), {})
     for receiver in lab.receivers.connected():
         check(receiver.in_flight, 0)
+
+
+class ExchangeTestCase(SynchronousTestCase):
+    """Has a gateway with one receiver, and leaves nothing of any request behind."""
+
+    caps: dict[str, Any] = {}
+
+    def setUp(self) -> None:
+        """Connect the receiver."""
+        self.lab = Lab(**self.caps)
+        self.link = self.lab.connect()
+
+    def problem(self, caller: Caller) -> dict[str, Any]:
+        """Read a problem document and check what all of them have."""
+        head, _, body = caller.received().partition(b"\r\n\r\n")
+        self.assertIn(b"Content-Type: application/problem+json", head)
+        document: dict[str, Any] = json.loads(body)
+        self.assertEqual(document["status"], caller.status)
+        self.assertTrue(document["request_id"])
+        return document
+
+    def check_rest(self) -> None:
+        """Nothing is left."""
+        self.lab.settle()
+        at_rest(self.assertEqual, self.lab)

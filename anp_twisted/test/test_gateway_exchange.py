@@ -1,42 +1,14 @@
-"""Tests for L{anp_twisted.gateway.exchange} and L{anp_twisted.gateway.exchanges}."""
+"""Tests for L{anp_twisted.gateway.exchange}."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
-
-from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.errors import ANPError, Code
 from anp_twisted.gateway.exchange import for_the_receiver
 from anp_twisted.session import events
-from anp_twisted.test.gatewaylab import Caller, Lab, at_rest
+from anp_twisted.test.gatewaylab import Caller, ExchangeTestCase, Lab
 from anp_twisted.wire.heads import ResponseHead
-
-
-class ExchangeTestCase(SynchronousTestCase):
-    """Has a gateway with one receiver, and leaves nothing of any request behind."""
-
-    caps: dict[str, Any] = {}
-
-    def setUp(self) -> None:
-        """Connect the receiver."""
-        self.lab = Lab(**self.caps)
-        self.link = self.lab.connect()
-
-    def problem(self, caller: Caller) -> dict[str, Any]:
-        """Read a problem document and check what all of them have."""
-        head, _, body = caller.received().partition(b"\r\n\r\n")
-        self.assertIn(b"Content-Type: application/problem+json", head)
-        document: dict[str, Any] = json.loads(body)
-        self.assertEqual(document["status"], caller.status)
-        self.assertTrue(document["request_id"])
-        return document
-
-    def check_rest(self) -> None:
-        """Nothing is left."""
-        self.lab.settle()
-        at_rest(self.assertEqual, self.lab)
 
 
 class AnswerTests(ExchangeTestCase):
@@ -119,7 +91,13 @@ class AnswerTests(ExchangeTestCase):
 
     def test_hop_by_hop(self) -> None:
         """What concerns one connection stays on it, and only trusted proxies say who calls."""
-        fields = [(b"Host", b"h"), (b"Connection", b"x-drop"), (b"X-Drop", b"1"), (b"X-Forwarded-For", b"1.2.3.4"), (b"X-Real-IP", b"1")]
+        fields = [
+            (b"Host", b"h"),
+            (b"Connection", b"x-drop"),
+            (b"X-Drop", b"1"),
+            (b"X-Forwarded-For", b"1.2.3.4"),
+            (b"X-Real-IP", b"1"),
+        ]
         self.assertEqual(for_the_receiver([*fields, (b"X-Keep", b"\xe9")]), [("Host", "h"), ("X-Keep", "é")])
 
     def test_response_fields(self) -> None:
@@ -448,102 +426,3 @@ class PressureTests(ExchangeTestCase):
         stream.consume(self.link.far.streams[stream.id].inbox.held)
         self.lab.settle()
         self.assertEqual(caller.transport.producerState, "producing")
-
-
-class BudgetTests(ExchangeTestCase):
-    """Each wait has its own budget."""
-
-    caps = {"first_byte_budget": 10.0, "idle_budget": 5.0, "total_budget": 30.0}
-
-    def begin(self) -> tuple[Caller, Any]:
-        """Send a request."""
-        caller = self.lab.caller()
-        caller.get()
-        return caller, self.link.requests[-1].stream
-
-    def test_first_byte(self) -> None:
-        """No head in time is a 504, and the receiver is told."""
-        caller, _ = self.begin()
-        self.lab.advance(9)
-        self.assertEqual(caller.status, 0)
-        self.lab.advance(2.5)
-        self.assertEqual(caller.status, 504)
-        self.assertEqual([e.reset.code for e in self.link.others if isinstance(e, events.StreamReset)], [Code.TIMEOUT])
-        self.check_rest()
-
-    def test_idle(self) -> None:
-        """A pause in the answer cuts it; every piece starts the time anew."""
-        caller, stream = self.begin()
-        stream.send_head(ResponseHead(200, []))
-        for _ in range(3):
-            stream.send_data(b"x")
-            self.lab.advance(4)
-        self.assertFalse(caller.aborted)
-        self.lab.advance(2.5)
-        self.assertTrue(caller.aborted)
-        self.check_rest()
-
-    def test_slow_caller_is_not_idle(self) -> None:
-        """While the caller takes nothing it is not the receiver that is late."""
-        caller, stream = self.begin()
-        stream.send_head(ResponseHead(200, []))
-        stream.send_data(b"x")
-        self.lab.settle()
-        caller.transport.producer.pauseProducing()
-        self.lab.advance(8)
-        self.assertFalse(caller.aborted)
-
-    def test_total(self) -> None:
-        """The whole request has a limit where one is set, and the receiver knows it."""
-        caller, stream = self.begin()
-        self.assertEqual(self.link.requests[0].head.deadline, 30.0)
-        stream.send_head(ResponseHead(200, []))
-        while not caller.aborted:
-            stream.send_data(b"x")
-            self.lab.advance(2)
-            self.assertLess(self.lab.clock.seconds(), 40)
-        self.assertGreaterEqual(self.lab.clock.seconds(), 30)
-        self.check_rest()
-
-    def test_uploading_is_not_waiting(self) -> None:
-        """The time to the first byte begins when the last piece of the request came."""
-        caller = self.lab.caller()
-        caller.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n")
-        for _ in range(12):
-            caller.send(b"x")
-            self.lab.advance(2, 1.0)
-        self.assertEqual(caller.status, 0)
-
-    def test_no_timer_without_requests(self) -> None:
-        """Nothing ticks while nothing runs."""
-        caller, _ = self.begin()
-        self.lab.answer(self.link)
-        self.lab.advance(3)
-        assert caller.protocol is not None
-        caller.protocol.connectionLost()
-        self.assertEqual(self.lab.clock.getDelayedCalls(), [])
-
-
-class DrainTests(ExchangeTestCase):
-    """How the table empties."""
-
-    def test_when_idle(self) -> None:
-        """It fires at once when nothing runs, else with the last one."""
-        self.successResultOf(self.lab.exchanges.when_idle())
-        caller = self.lab.caller()
-        caller.get()
-        waiting = self.lab.exchanges.when_idle()
-        self.assertNoResult(waiting)
-        self.lab.answer(self.link)
-        self.successResultOf(waiting)
-
-    def test_cut_all(self) -> None:
-        """What is still running at the deadline ends, with a 503 where that is possible."""
-        before, after = self.lab.caller(), self.lab.caller()
-        before.get()
-        after.get()
-        self.link.requests[-1].stream.send_head(ResponseHead(200, []))
-        self.lab.settle()
-        self.lab.exchanges.cut_all()
-        self.assertEqual((before.status, after.aborted), (503, True))
-        self.check_rest()

@@ -38,7 +38,22 @@ class PrefixTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """What could be read in more than one way is no prefix."""
-        for prefix in ("", "a", "//", "/a//b", "/..", "/a/../b", "/a%2Fb", "/a;b", "/a?b", "/a#b", "/a\\b", "/a b", "/é", "/a\n"):
+        for prefix in (
+            "",
+            "a",
+            "//",
+            "/a//b",
+            "/..",
+            "/a/../b",
+            "/a%2Fb",
+            "/a;b",
+            "/a?b",
+            "/a#b",
+            "/a\\b",
+            "/a b",
+            "/é",
+            "/a\n",
+        ):
             with self.assertRaises(InvalidPrefix, msg=repr(prefix)):
                 prefix_key(prefix)
 
@@ -84,7 +99,17 @@ class MatchTests(SynchronousTestCase):
     def test_ambiguous(self) -> None:
         """Targets whose readings lead to different receivers are refused."""
         routes = table("/", "/a", "/b")
-        for target in (b"/a/../b", b"/a/%2e%2e/b", b"//b/x", b"/a%2Fx", b"/x/..%2fa", b"/b\\..\\a", b"/a;v=1/x", b"/%61", b"/./b"):
+        for target in (
+            b"/a/../b",
+            b"/a/%2e%2e/b",
+            b"//b/x",
+            b"/a%2Fx",
+            b"/x/..%2fa",
+            b"/b\\..\\a",
+            b"/a;v=1/x",
+            b"/%61",
+            b"/./b",
+        ):
             with self.assertRaises(AmbiguousTarget, msg=str(target)):
                 routes.match(target)
 

@@ -138,6 +138,11 @@ class PeerTests(ServerTestCase):
         ):
             self.assertEnds(data, 1002)
 
+    def test_messageInMessage(self) -> None:
+        """A whole message between the fragments of another is 1002, in a piece of its own as well."""
+        self.answer(frame(b"x", 0x02))
+        self.assertEqual(self.closed_with(frame(v2.encode(v2.Kind.PING, 0, False, bytes(8)))), 1002)
+
     def test_closeCodes(self) -> None:
         """Reserved close codes are 1002; a reason that is no text is 1007."""
         for code in (0, 999, 1004, 1005, 1006, 1015, 2999, 65535):
@@ -199,6 +204,9 @@ class PeerTests(ServerTestCase):
     def test_pings(self) -> None:
         """WebSocket PINGs are answered, between the fragments of a message too; a flood is 1008."""
         self.assertEqual(self.answer(frame(b"hi", 0x89)), b"\x8a\x02hi")
+        # From its second octet on this one is a whole message.
+        pieces = [self.answer(bytes([octet])) for octet in frame(b"hi", 0x89, mask=b"\x80\0\0\0")]
+        self.assertEqual(b"".join(pieces), b"\x8a\x02hi")
         ping = v2.encode(v2.Kind.PING, 0, False, b"12345678")
         answer = self.answer(frame(ping[:8], 0x02) + frame(b"", 0x89) + frame(ping[8:], 0x80))
         self.assertIn(b"\x8a\x00", answer)

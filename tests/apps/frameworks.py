@@ -79,7 +79,7 @@ star = Starlette(routes=[Route("/stream", star_stream), Route("/{path:path}", st
 # --- Django ---------------------------------------------------------------------
 
 settings.configure(
-    SECRET_KEY="for this test only",  # noqa: S106
+    SECRET_KEY="for this test only",
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
     MIDDLEWARE=["django.middleware.common.CommonMiddleware"],

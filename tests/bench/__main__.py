@@ -59,7 +59,9 @@ def table(result: dict[str, dict[str, Figures]]) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
     parser.add_argument("--quick", action="store_true", help="smaller and shorter")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--rows", default="", help="only rows whose name contains this")

@@ -157,4 +157,3 @@ class TunnelOverTls(Tunnel):
 
 
 PEERS: list[type[Peer]] = [Direct, SshReverse, Tunnel, TunnelOverTls]
-

@@ -1,0 +1,79 @@
+"""Tests for L{anp_twisted.gateway.build}."""
+
+from __future__ import annotations
+
+from twisted.internet.protocol import Factory
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from anp_twisted.config.tables import GatewaySettings
+from anp_twisted.errors import CredentialError, SettingsError
+from anp_twisted.gateway.build import build_gateway, identify_by, string_listener, tcp_listener
+
+
+class IdentifyTests(SynchronousTestCase):
+    """Who is a receiver."""
+
+    def test_token(self) -> None:
+        """The right token alone, whatever the spelling of the scheme."""
+        identify = identify_by("right")
+        for value in (b"Bearer right", b"bearer right", b"BEARER  right"):
+            self.assertEqual(identify(value), "receiver")
+        for value in (
+            b"",
+            b"right",
+            b"Bearer",
+            b"Bearer wrong",
+            b"Bearer righ",
+            b"Bearer rightx",
+            b"Basic right",
+            b"\xff",
+        ):
+            self.assertIsNone(identify(value), value)
+
+    def test_no_token(self) -> None:
+        """An empty token admits nobody."""
+        self.assertIsNone(identify_by("")(b"Bearer "))
+
+
+class ListenerTests(SynchronousTestCase):
+    """Where a gateway listens."""
+
+    def setUp(self) -> None:
+        """Make a reactor in memory."""
+        self.reactor = MemoryReactorClock()
+
+    def test_tcp(self) -> None:
+        """A host and a port, of either version of IP."""
+        for host in ("127.0.0.1", "::1"):
+            tcp_listener(self.reactor, Factory(), host=host, port=9877).start()
+        self.assertEqual(
+            [(port, host) for port, _, _, host in self.reactor.tcpServers], [(9877, "127.0.0.1"), (9877, "::1")]
+        )
+
+    def test_tls(self) -> None:
+        """A certificate that is not there is said at once."""
+        with self.assertRaises(CredentialError):
+            tcp_listener(self.reactor, Factory(), host="127.0.0.1", port=1, tls=("no.pem", "no.key"))
+
+    def test_string(self) -> None:
+        """An endpoint string, or a line that says why it is none."""
+        string_listener(self.reactor, Factory(), "tcp:8080:interface=127.0.0.1").start()
+        self.assertEqual(self.reactor.tcpServers[0][0], 8080)
+        for text in ("nonsense:1", "tcp", "tcp:x", "ssl:1:privateKey=no.pem"):
+            error = self.assertRaises(SettingsError, string_listener, self.reactor, Factory(), text)
+            self.assertIn(text, str(error))
+
+
+class BuildTests(SynchronousTestCase):
+    """The parts fit together."""
+
+    def test_settings(self) -> None:
+        """The settings arrive, and every request has an id of its own that names the run."""
+        reactor = MemoryReactorClock()
+        settings = GatewaySettings(public_url="https://gate.example", health_path="/up")
+        limits = settings.limits()
+        gateway = build_gateway(reactor, settings, limits=limits, token="t" * 43, announce=print, record=print)
+        self.assertEqual(gateway.url, "https://gate.example")
+        first, second = (gateway._malformed(("192.0.2.1", 1), 400) for _ in range(2))
+        self.assertEqual((first.partition("-")[0], first[-1], second[-1]), (second.partition("-")[0], "1", "2"))
