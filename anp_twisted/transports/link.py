@@ -28,7 +28,7 @@ from zope.interface import implementer
 
 from anp_twisted.errors import ANPError, Code, ConnectionClosed, ConnectionFault, LinkSilent, RemoteError
 from anp_twisted.limits import KIB, Limits
-from anp_twisted.session.connection import Connection
+from anp_twisted.session.connection import Connection, Role
 from anp_twisted.session.events import Event, GoawayReceived, HelloReceived, PongReceived, RequestReceived
 from anp_twisted.transports.liveness import Liveness, Verdict
 
@@ -38,7 +38,7 @@ class State(Enum):
     The life of a link.
 
     C{CONNECTING}: the WebSocket is not open. C{GREETING}: our HELLO is on its way,
-    the peer's has not come. C{OPEN}: streams can live. C{ENDING}: everybody was
+    the peer's, or its answer to ours, has not come. C{OPEN}: streams can live. C{ENDING}: everybody was
     told that it is over, only the socket is still there. C{LOST}: that is gone too.
     """
 
@@ -108,7 +108,11 @@ class LinkOwner(Protocol):
     """Who is told of the life of links."""
 
     def link_open(self, link: Link) -> None:
-        """Both HELLOs were exchanged: C{link.connection.peer} is set."""
+        """
+        Both sides know each other: C{link.connection.peer} is set.
+
+        On the side of a receiver a request may be told a moment earlier.
+        """
 
     def link_event(self, link: Link, event: RequestReceived | GoawayReceived) -> None:
         """A request came, and C{event.stream.owner} is to be set; or the peer drains."""
@@ -425,13 +429,23 @@ class Link:
             self.wake()
 
     def _hello(self, event: HelloReceived) -> None:
-        """The peer is known: the link is open."""
+        """
+        The peer is known. To a gateway the link is open with that.
+
+        A receiver asks first: the gateway reads the PING behind our HELLO, so its
+        answer says that it has taken us in, and requests find their way.
+        """
+        self._send_ping()
+        if self.connection.role is Role.GATEWAY:
+            self._open()
+
+    def _open(self) -> None:
+        """Streams can live from now on."""
         following = _NEXT.get((self.state, Input.HELLO))
         if following is None:
             return
         self.state = following
         self._watch(self.limits.ping_after, self._check)
-        self._send_ping()
         self._owner.link_open(self)
 
     def _link_event(self, event: RequestReceived | GoawayReceived) -> None:
@@ -443,6 +457,8 @@ class Link:
         self._pulse.answered(event.opaque, self._seconds())
         if event.opaque == _LEAVE_PING and self._farewell is Farewell.SAID:
             self._farewell = Farewell.HEARD
+        elif self.state is State.GREETING:
+            self._open()
 
     def _tell_the_end(self) -> None:
         """Tell the owner that the link is over, and those who wait that no stream is left."""
