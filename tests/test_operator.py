@@ -81,10 +81,24 @@ class StartTests(EndToEnd):
             twistd(), "anp-receiver", "--app", "lab:app", name="daemon", environment=environment
         )
         self.assertEqual(receiver.wait(), 0)
-        pid = self.folder / "twistd.pid"
+        pid = self.folder / "anp-receiver.pid"
         wait_until(lambda: httpx.get(f"{gateway.url}/small", trust_env=False).status_code == 200, "it serves")
         subprocess.run(["kill", pid.read_text()], check=True)
         wait_until(lambda: not pid.exists(), "it has stopped")
+
+    def test_one_folder(self) -> None:
+        """Both commands run in one folder without a word about pid files, in the foreground and as daemons."""
+        ports = [f"--port={free_port()}", f"--management-port={free_port()}"]
+        gateway = self.start_program(twistd(), "-n", "anp-gateway", *ports, name="gateway")
+        url = gateway.line()
+        environment = {"ANP_GATEWAY": url.replace("http", "ws", 1) + "/ws"}
+        receiver = self.start_program(twistd(), "anp-receiver", "--app", "lab:app", environment=environment)
+        self.assertEqual(receiver.wait(), 0)
+        wait_until(lambda: httpx.get(f"{url}/small", trust_env=False).status_code == 200, "it serves")
+        names = sorted(path.name for path in self.folder.iterdir() if path.name.startswith("anp-"))
+        self.assertEqual(names, ["anp-gateway.pid", "anp-receiver.log", "anp-receiver.pid", "anp-state"])
+        subprocess.run(["kill", (self.folder / "anp-receiver.pid").read_text()], check=True)
+        wait_until(lambda: not (self.folder / "anp-receiver.pid").exists(), "it has stopped")
 
 
 class MistakeTests(EndToEnd):

@@ -97,7 +97,18 @@ class SettingsOptions(usage.Options, Generic[S]):
         self.update(
             {row.option: getattr(self.settings, row.name) for row in option_names(self.settings_class).values()}
         )
+        self._claim_pid_file()
         self.postOptions()  # type: ignore[no-untyped-call]
+
+    def _claim_pid_file(self) -> None:
+        """
+        Let each command have a pid file of its own name.
+
+        All of C{twistd} would share C{twistd.pid}, so that a gateway and a receiver
+        could not be started in one folder. C{--pidfile} stays what it is.
+        """
+        if self.parent is not None and self.parent.get("pidfile") == "twistd.pid":
+            self.parent["pidfile"] = f"{self.command}.pid"
 
     def opt_version(self) -> None:
         """Print the version and exit."""

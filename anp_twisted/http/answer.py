@@ -72,6 +72,13 @@ class Framing:
         self.left = left
         self.keep_alive = keep_alive
 
+    @property
+    def unfinished(self) -> bool:
+        """
+        Whether a caller who gets no more can tell that something is missing.
+        """
+        return self.delimiter is Delimiter.CHUNKED or (self.delimiter is Delimiter.LENGTH and self.left > 0)
+
     def piece(self, data: bytes) -> bytes:
         """
         Frame a piece of the body.

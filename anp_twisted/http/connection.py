@@ -389,6 +389,13 @@ class PublicConnection(Protocol):
             self._gathered.clear()
             self._socket.abortConnection()
 
+    def end_short(self) -> None:
+        """
+        End the connection behind what was written, which shows that it is not all.
+        """
+        self._request = None
+        self._close()
+
     def hand_over(self, protocol: IProtocol, raw_head: bytes) -> None:
         """
         Make C{protocol} the owner of the transport, as if it had been connected

@@ -103,6 +103,12 @@ class Answering(Protocol):
         End the connection at once, unsent bytes dropped.
         """
 
+    def end_short(self) -> None:
+        """
+        End the connection behind what was written, since the framing shows that
+        it is not all.
+        """
+
     def hand_over(self, protocol: IProtocol, raw_head: bytes) -> None:
         """
         Give the transport away.
@@ -370,7 +376,7 @@ class PublicRequest:
         ending = self._framing.end(trailers) if self._framing is not None else b""
         self._go(Act.END)
         if ending is None:
-            self._channel.cut()
+            self._channel.end_short()
             return
         if ending:
             self._channel.send_last(ending)
@@ -378,11 +384,19 @@ class PublicRequest:
 
     def abort(self) -> None:
         """
-        Cut the connection, so that the caller cannot take what it got for complete.
+        End the connection so that the caller cannot take what it got for complete.
+
+        What was written before is still delivered where the missing rest shows by
+        itself. A body that only the end of the connection delimits is cut, since a
+        reset is all that tells it from a complete one.
         """
         if self._answer < Answer.ENDED:
+            framing = self._framing
             self._go(Act.LOSE)
-            self._channel.cut()
+            if framing is not None and framing.unfinished:
+                self._channel.end_short()
+            else:
+                self._channel.cut()
 
     def upgrade_to(self, protocol: IProtocol) -> None:
         """

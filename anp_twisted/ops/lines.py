@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from anp_twisted.access import format_time
-from anp_twisted.errors import ANPError
+from anp_twisted.errors import ANPError, LocalError
 
 LONGEST_TEXT: Final = 2000
 """Characters of an event's text; the rest is cut."""
@@ -92,7 +92,7 @@ def format_event(event: LogEvent) -> str:
     failure = _failure(event)
     level: Any = event.get("log_level", LogLevel.info)
     head = f"{format_time(event['log_time'])} {level.name:<8} {printable(_text(event, failure))}"
-    if failure is None or isinstance(failure.value, ANPError):
+    if failure is None or _is_told(failure.value):
         return head
     trace = failure.getTraceback().splitlines()[-LONGEST_TRACEBACK:]
     return "\n".join([head, *(f"    {printable(line)}" for line in trace)])
@@ -102,6 +102,11 @@ def _failure(event: LogEvent) -> Failure | None:
     """Old-style events carry theirs under another name."""
     found = event.get("log_failure") or event.get("failure")
     return found if isinstance(found, Failure) else None
+
+
+def _is_told(error: BaseException | None) -> bool:
+    """Whether the text of an error is all there is to say; a mistake of local code needs its traceback."""
+    return isinstance(error, ANPError) and not isinstance(error, LocalError)
 
 
 def _text(event: LogEvent, failure: Failure | None) -> str:

@@ -4,7 +4,7 @@ Where the log of a C{twistd} process goes, and its first line.
 Standard output carries one line, the public URL, and nothing after it, so that
 C{twistd -n anp-gateway | head -1} works. The log goes to standard error, or
 to the file of C{--log-file} (or of C{twistd --logfile}), which is rotated. A
-daemon has no standard error; its log is C{twistd.log}, as with every plugin.
+daemon has no standard error; its log is a file named after the command, C{anp-gateway.log}.
 
 C{twistd} builds its own log observer unless the application brings one as its
 C{ILogObserver} component, and it makes the application after the service:
@@ -31,8 +31,6 @@ from anp_twisted.config.tables import CommonSettings
 from anp_twisted.errors import SettingsError
 from anp_twisted.ops import excepthook
 from anp_twisted.ops.lines import LineObserver, LineSink, LineStream, printable
-
-_DAEMON_LOG = "twistd.log"
 
 
 class FirstLine:
@@ -127,7 +125,7 @@ def operator_log(options: SettingsOptions[Any]) -> OperatorLog:
     if twistd.get("logger") or twistd.get("syslog"):
         _refuse_ignored(options.resolved.sources)
         return OperatorLog(None, _through_logger(), first)
-    sink = _open_sink(settings, _path(settings, twistd), stdout=twistd.get("logfile") == "-")
+    sink = _open_sink(settings, _path(settings, twistd, options.command), stdout=twistd.get("logfile") == "-")
     access_wanted = settings.log_level in ("debug", "info")
     return OperatorLog(LineObserver(sink, settings.log_level), sink.write if access_wanted else _drop, first)
 
@@ -149,8 +147,9 @@ def _drop(line: str) -> None:
     """Access lines are of level C{info}, and the operator wants less."""
 
 
-def _path(settings: CommonSettings, twistd: Mapping[str, Any]) -> str | None:
+def _path(settings: CommonSettings, twistd: Mapping[str, Any], command: str) -> str | None:
     """
+    @param command: a daemon's log is named after it.
     @return: the file to log to, or C{None} for a standard stream.
     """
     given = twistd.get("logfile")
@@ -160,7 +159,7 @@ def _path(settings: CommonSettings, twistd: Mapping[str, Any]) -> str | None:
         if not twistd.get("nodaemon"):
             raise SettingsError("a daemon has no standard output: twistd --logfile=- needs -n")
         return None
-    default = None if twistd.get("nodaemon") else _DAEMON_LOG
+    default = None if twistd.get("nodaemon") else f"{command}.log"
     return settings.log_file or given or default
 
 

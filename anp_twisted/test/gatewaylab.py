@@ -118,14 +118,14 @@ class Caller:
         self.protocol = lab.factory.buildProtocol(IPv4Address("TCP", "198.51.100.7", 4711))
         assert self.protocol is not None
         transport: Any = StringTransport(peerAddress=IPv4Address("TCP", "198.51.100.7", 4711))
-        transport.abortConnection = self._aborted
+        transport.abortConnection = transport.loseConnection
         self.transport = transport
-        self.aborted = False
         self.protocol.makeConnection(self.transport)
 
-    def _aborted(self) -> None:
-        self.aborted = True
-        self.transport.disconnecting = True
+    @property
+    def aborted(self) -> bool:
+        """Whether the gateway ended the connection, at once or behind what was written."""
+        return bool(self.transport.disconnecting)
 
     def send(self, data: bytes) -> None:
         """Let bytes arrive, and everything that follows from them."""

@@ -130,3 +130,12 @@ class OptionsTests(SynchronousTestCase):
         with self.assertRaises(SystemExit) as caught:
             GatewayOptions({})
         self.assertEqual(caught.exception.code, "anp-gateway: wrong reactor")
+
+    def test_pidFile(self) -> None:
+        """Each command has a pid file of its own name, so that two can run in one folder; another one is obeyed."""
+        for given, expected in (("twistd.pid", "anp-gateway.pid"), ("mine.pid", "mine.pid"), ("", "")):
+            options = GatewayOptions({})
+            twistd: Any = {"pidfile": given}
+            options.parent = twistd
+            options.parseOptions([])
+            self.assertEqual(twistd["pidfile"], expected)

@@ -241,7 +241,6 @@ class TLSTests(SynchronousTestCase):
     def test_abort(self) -> None:
         """A cut connection ends at once."""
         self.send(GET)
-        self.port.requests[0].send_head(200, [])
         self.port.requests[0].abort()
         self.flush()
         self.assertTrue(self.client.lost)

@@ -419,11 +419,13 @@ class LossTests(ConnectionTestCase):
         self.assertEqual(self.port.recorders[0].events, ["ended"])
 
     def test_abort(self) -> None:
-        """A cut answer leaves nothing behind that looks complete."""
+        """An answer that is given up leaves nothing behind that looks complete, and what was written is delivered."""
         self.receive(GET)
         self.port.requests[0].send_head(200, [])
+        self.port.requests[0].write(b"half")
         self.port.requests[0].abort()
-        self.assertTrue(self.transport.aborted)
+        self.assertFalse(self.transport.aborted)
+        self.assertTrue(self.transport.value().endswith(b"4\r\nhalf\r\n"))
         self.receive(GET)
         self.assertEqual(len(self.port.requests), 1)
         self.hang_up()

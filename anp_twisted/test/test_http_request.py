@@ -54,6 +54,10 @@ class Line:
         """Note it."""
         self.calls.append("cut")
 
+    def end_short(self) -> None:
+        """Note it."""
+        self.calls.append("short")
+
     def hand_over(self, protocol: IProtocol, raw_head: bytes) -> None:
         """Note it."""
         self.calls.append((protocol, raw_head))
@@ -157,17 +161,17 @@ class AnswerTests(RequestTestCase):
         self.assertRaises(InvalidMessage, request.respond, 200, LENGTH_2, body=b"abc")
         self.assertEqual(self.line.sent, b"")
         request.abort()
-        self.assertEqual(self.line.calls, ["cut"])
+        self.assertEqual(self.line.calls, ["short"])
 
     def test_too_short(self) -> None:
-        """One that ends early is cut, never padded, never called complete."""
+        """One that ends early ends the connection, is never padded, never called complete."""
         request = self.make()
         request.send_head(200, LENGTH_2)
         request.write(b"o")
         request.finish()
-        self.assertEqual(self.line.calls, ["cut"])
+        self.assertEqual(self.line.calls, ["short"])
         self.make().respond(200, LENGTH_2, body=b"o")
-        self.assertEqual(self.line.calls, ["cut", "cut"])
+        self.assertEqual(self.line.calls, ["short", "cut"])
 
     def test_swallowed(self) -> None:
         """A body that has no place is swallowed and not counted."""
@@ -188,15 +192,25 @@ class AnswerTests(RequestTestCase):
             self.assertEqual(self.line.calls, [("answered", False)])
 
     def test_abort(self) -> None:
-        """An aborted answer cuts the connection, once, and nobody is told of it."""
+        """An aborted answer ends the connection, once, and nobody is told of it."""
         request = self.make()
         request.send_head(200, [])
         request.abort()
         request.abort()
         request.write(b"x")
         request.finish()
-        self.assertEqual(self.line.calls, ["cut"])
+        self.assertEqual(self.line.calls, ["short"])
         self.assertEqual(self.consumer.events, [])
+
+    def test_abort_delimited_by_the_end(self) -> None:
+        """Where the end of the connection would look like the end of the body, only a reset will do."""
+        for version, head in ((b"1.0", True), (b"1.1", False)):
+            self.line = Line()
+            request = self.make(HEAD._replace(version=version, keep_alive=False))
+            if head:
+                request.send_head(200, [])
+            request.abort()
+            self.assertEqual(self.line.calls, ["cut"])
 
     def test_abort_afterwards(self) -> None:
         """A complete answer cannot be aborted."""

@@ -130,14 +130,14 @@ class OperatorLogTests(SynchronousTestCase):
             self.assertIn("2 log lines are missing here\n", file.readlines())
 
     def test_daemon(self) -> None:
-        """A daemon logs to twistd.log where nothing else is said, and never to a standard stream."""
+        """A daemon logs to a file named after the command if nothing else is said, never to a standard stream."""
         before = os.getcwd()
         self.addCleanup(os.chdir, before)
         folder = self.mktemp()
         os.mkdir(folder)
         os.chdir(folder)
         self.say(self.open(nodaemon=False))
-        self.assertEqual(os.listdir("."), ["twistd.log"])
+        self.assertEqual(os.listdir("."), [f"{GatewayOptions.command}.log"])
         self.assertRaises(SettingsError, self.open, nodaemon=False, logfile="-")
 
     def test_level(self) -> None:
