@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import socket
@@ -91,6 +92,56 @@ class KilledReceiverTests(FaultCase):
         receiver.signal(signal.SIGKILL)
         thread.join(20)
         self.assertEqual((found[0].status_code, found[0].json()["source"]), (502, "tunnel"))
+
+
+class AfterwardsTests(FaultCase):
+    """What is left when everything that can go wrong has gone wrong."""
+
+    def figures(self, gateway: Gateway, receiver: Receiver) -> dict[str, Any]:
+        """Count what a gateway and a receiver have."""
+        stats = self.stats(gateway)
+        (one,) = stats["receivers"]
+        tasks = httpx.get(f"{gateway.url}/happened", timeout=10, trust_env=False).json()["tasks"]
+        return {
+            "requests": stats["requests"]["running"] + stats["requests"]["parked"] + one["in_flight"] + one["streams"],
+            "connections": stats["connections"],
+            "timers": stats["process"]["timers"],
+            "gateway descriptors": gateway.descriptors(),
+            "receiver descriptors": receiver.descriptors(),
+            "tasks": tasks,
+        }
+
+    def test_nothing_is_left(self) -> None:
+        """No request, stream, session, timer, task or descriptor."""
+        gateway = self.start_gateway("--first-byte-timeout=2", "--idle-timeout=2")
+        receiver = self.start_receiver(gateway, "lab:app", "--cancel-grace=0.5")
+        wait_until(lambda: self.figures(gateway, receiver)["connections"] == 0, "the start is over")
+        before = self.figures(gateway, receiver)
+        for _ in range(3):
+            other = self.start_receiver(gateway, "lab:app", "--path=/other")
+            lost = [self.connection(gateway, b"GET /other/hold HTTP/1.1\r\nHost: h\r\n\r\n") for _ in range(5)]
+            wait_until(lambda: self.stats(gateway)["requests"]["running"] == 5, "five requests run")
+            other.signal(signal.SIGKILL)
+            for connection in lost:
+                read_to_the_end(connection)
+                connection.close()
+        targets = ["/crash", "/crash?bytes=9", "/wait?seconds=9", "/hold", "/hold?stay=1", "/nobody/%2e%2e/other"]
+        for target in targets * 3:
+            with contextlib.suppress(httpx.HTTPError):
+                httpx.get(f"{gateway.url}{target}", timeout=10, trust_env=False)
+        for start in (
+            b"GET /hold HTTP/1.1\r\nHost: h\r\n\r\n",
+            b"POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx",
+        ):
+            for connection in [self.connection(gateway, start) for _ in range(20)]:
+                connection.close()
+        after: dict[str, Any] = {}
+
+        def back() -> bool:
+            after.update(self.figures(gateway, receiver))
+            return all(after[name] <= before[name] for name in before)
+
+        wait_until(back, f"everything is back: {before} {after}")
 
 
 class KilledGatewayTests(FaultCase):

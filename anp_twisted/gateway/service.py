@@ -257,5 +257,8 @@ class GatewayService(MultiService):
                 for receiver in self.receivers.connected()
             ],
             "receivers_refused": self.entrance.refused,
-            "process": {"descriptors": len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None},
+            "process": {
+                "descriptors": len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None,
+                "timers": len(self._around.clock.getDelayedCalls()),
+            },
         }
