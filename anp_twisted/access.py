@@ -10,6 +10,7 @@ reference.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -97,7 +98,14 @@ def format_time(time: float) -> str:
     @param time: seconds since the epoch.
     @return: UTC with milliseconds, C{2026-02-24T10:00:00.123Z}.
     """
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    second = int(time // 1)
+    return f"{_second(second)}.{int((time - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    """The part of a time that a thousand lines may share."""
+    return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
 
 
 def format_line(record: AccessRecord) -> str:

@@ -86,7 +86,8 @@ class OperatorLog:
         """
         Log one request.
         """
-        self.write_access(format_line(record))
+        if self.write_access is not _drop:
+            self.write_access(format_line(record))
 
 
 class LoggedService(MultiService):
