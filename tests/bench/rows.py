@@ -141,7 +141,7 @@ def leaving(peer: Peer, count: int = 20) -> Figures:
     with httpx.Client(base_url=peer.url, timeout=30, trust_env=False) as client:
         delays = []
         for number in range(count):
-            name = f"{peer.name}-{number}"
+            name = f"{number}-{time.monotonic_ns()}"
             with client.stream("GET", f"/hold?name={name}") as response:
                 next(response.iter_raw())
             left = time.time()
