@@ -136,6 +136,21 @@ class LifeTests(LinkTestCase):
         verifyObject(IPushProducer, self.gateway.link)
         self.assertIs(self.gateway.socket.producer, self.gateway.link)
 
+    def test_receiverIsOpenLater(self) -> None:
+        """A receiver's link is open when the gateway has answered what came behind its HELLO, so it is known there."""
+        self.gateway.open()
+        self.receiver.open()
+        self.turns.end()
+        self.receiver.hear(self.gateway.socket.sent)
+        self.turns.end()
+        self.assertEqual((self.receiver.owner.log, self.receiver.link.state), ([], State.GREETING))
+        self.gateway.socket.sent.clear()
+        self.gateway.hear(self.receiver.socket.sent)
+        self.assertEqual(self.gateway.owner.log, ["open"])
+        self.turns.end()
+        self.receiver.hear(self.gateway.socket.sent)
+        self.assertEqual(self.receiver.owner.log, ["open"])
+
     def test_wakeBeforeOpen(self) -> None:
         """To be woken too early does no harm, and does not prevent the HELLO."""
         self.gateway.link.socket_made()
