@@ -30,9 +30,11 @@ MAGIC = b"ANPX"
 SIZE = 24
 
 _FRONT = Struct("!4sBBBBI")
-_BACK = Struct("!III")
+_COVERED = Struct("!4sBBBBII")
 _WHOLE = Struct("!4sBBBBIIII")
-_WORD = Struct("!I")
+
+#: Below this a copy is cheaper than a view.
+_SMALL = 2048
 
 
 class Header(NamedTuple):
@@ -58,9 +60,12 @@ def encode(version: int, header: Header, size: int, body_checksum: int) -> bytes
     @return: 24 bytes.
     """
     kind, flags, stream = header
-    front = _FRONT.pack(MAGIC, version, kind, flags, 0, SIZE + size)
-    checksum = crc32(front) if version == 1 else crc32(_WORD.pack(stream), crc32(front))
-    return front + _BACK.pack(checksum, body_checksum, stream)
+    total = SIZE + size
+    if version == 1:
+        checksum = crc32(_FRONT.pack(MAGIC, version, kind, flags, 0, total))
+    else:
+        checksum = crc32(_COVERED.pack(MAGIC, version, kind, flags, 0, total, stream))
+    return _WHOLE.pack(MAGIC, version, kind, flags, 0, total, checksum, body_checksum, stream)
 
 
 def decode(version: int, message: bytes, most: int) -> Header:
@@ -83,11 +88,10 @@ def decode(version: int, message: bytes, most: int) -> Header:
         raise FrameError("not an ANPX frame of the agreed version")
     if total != size:
         raise FrameError(f"the header says {total} bytes, the message has {size}")
-    view = memoryview(message)
-    expected = crc32(view[:12]) if version == 1 else crc32(view[20:24], crc32(view[:12]))
+    expected = crc32(message[:12]) if version == 1 else crc32(message[20:24], crc32(message[:12]))
     if head_sum != expected:
         raise FrameError("the header checksum is wrong")
-    if body_sum != crc32(view[SIZE:]):
+    if body_sum != crc32(message[SIZE:] if size < _SMALL else memoryview(message)[SIZE:]):
         raise FrameError("the body checksum is wrong")
     if version == 1 and stream:
         raise FrameError("the padding is not zero")

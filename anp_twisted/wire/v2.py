@@ -95,21 +95,13 @@ def encode(kind: int, stream: int, end: bool, meta: bytes | None, body: tlv.Valu
 
     Sizes are not looked at here: the session knows what was agreed on.
     """
-    parts: list[tlv.Value] = [b""]
-    checksum = size = 0
-    if meta is not None:
-        front = tlv.field_head(META_TAG[kind], len(meta))
-        parts += front, meta
-        checksum = crc32(meta, crc32(front))
-        size = tlv.OVERHEAD + len(meta)
+    fields = b"" if meta is None else tlv.field_head(META_TAG[kind], len(meta)) + meta
     if body:
-        front = tlv.field_head(BODY, len(body))
-        parts += front, body
-        checksum = crc32(body, crc32(front, checksum))
-        size += tlv.OVERHEAD + len(body)
-    flags = FLAG_END if end else 0
-    parts[0] = header.encode(VERSION, header.Header(kind, flags, stream), size, checksum)
-    return b"".join(parts)
+        fields += tlv.field_head(BODY, len(body))
+    # The body may be large: it is summed where it is, and copied once, into the frame.
+    checksum = crc32(body, crc32(fields))
+    said = header.Header(kind, FLAG_END if end else 0, stream)
+    return b"".join((header.encode(VERSION, said, len(fields) + len(body), checksum), fields, body))
 
 
 def encode_frame(frame: Frame) -> bytes:
