@@ -113,6 +113,16 @@ class LinkRefused(RemoteError):
         self.status = status
 
 
+class ProxyRefused(LinkRefused):
+    """
+    The proxy on the way to the gateway cannot be used, or cannot reach the gateway.
+
+    @ivar status: the HTTP status the proxy answered, or 0 when it answered none.
+    """
+
+    code = Code.UNREACHABLE
+
+
 class LinkLost(RemoteError):
     """
     The socket of a link is gone, or its peer closed it.
@@ -158,6 +168,31 @@ class InvalidMessage(LocalError):
     """
 
     code = Code.APP_FAILED
+
+
+class BackendFault(RemoteError):
+    """
+    What the receiver passes requests to failed, and not the receiver.
+
+    Raised out of the call of an application, it tells the gateway so. Its text is
+    for the log only.
+    """
+
+    code = Code.UNREACHABLE
+
+
+class BackendTimeout(BackendFault):
+    """What the receiver passes requests to is too slow."""
+
+    code = Code.TIMEOUT
+    status = 504
+
+
+class BackendBusy(BackendFault):
+    """What the receiver passes requests to takes no more of them now."""
+
+    code = Code.REFUSED
+    status = 503
 
 
 class SettingsError(ANPError):

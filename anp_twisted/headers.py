@@ -69,7 +69,14 @@ def tokens(values: Iterable[bytes]) -> list[bytes]:
 
     @return: lower case, without white space, empty members left out.
     """
-    members = (member.strip(b" \t").lower() for value in values for member in value.split(b","))
+    return [member.lower() for member in tokens_in_order(values)]
+
+
+def tokens_in_order(values: Iterable[bytes]) -> list[bytes]:
+    """
+    The members of a list as L{tokens} finds them, in the case in which they were written.
+    """
+    members = (member.strip(b" \t") for value in values for member in value.split(b","))
     return [member for member in members if member]
 
 

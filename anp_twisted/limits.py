@@ -71,10 +71,26 @@ class Limits:
     """Upper bound of every later one: a restarted gateway has its receivers back within 20 s."""
     healthy_after: float = 10.0
     """A link must live this long before a later loss counts as the first again."""
+    links: int = 16
+    """Links of one process: with one a core there is nothing more to win."""
+    proxy: float = 8.0
+    """From TCP connect to the answer of a proxy: under L{handshake}, so that its name is in the reason."""
+    proxy_head: int = 8 * KIB
+    """The head of that answer; proxies send a few fields."""
     websocket_fragments: int = 64
     """WebSocket fragments of one ANPX message; our own peers send one."""
     websocket_controls: int = 64
     """WebSocket PINGs and PONGs within L{ping_after}; our own peers send none."""
+    websocket_message: int = 16 * MIB
+    """One message of a caller's WebSocket, joined and decompressed: what common servers take."""
+    websocket_parts: int = 16 * KIB
+    """Fragments of one such message: its largest in pieces of 1 KiB; empty ones must have an end."""
+    websocket_pings: int = 100
+    """PINGs and PONGs of a caller within L{websocket_ping_after}: five a second."""
+    websocket_ping_after: float = 20.0
+    """Silence of a caller's WebSocket after which it is asked: well under the 60 s of common proxies."""
+    websocket_dead_after: float = 60.0
+    """Silence after which its caller is gone: two questions were not answered."""
     closing: float = 5.0
     """From our WebSocket close to the end of the socket: time for what was sent before it to arrive."""
 
@@ -83,6 +99,8 @@ class Limits:
     """Requests one receiver works on at once, unless it advertises less."""
     parked: int = 1024
     """Requests of the whole gateway that wait for a receiver."""
+    dispatches: int = 4
+    """Receivers that one request is asked of, one after the other: with each that fails, more would only fail, too."""
     routes_per_receiver: int = 64
     """Path prefixes one receiver may announce."""
     receivers: int = 10_000
@@ -143,6 +161,44 @@ class Limits:
     """
     body_pieces: int = 64
     """Pieces of one request body kept apart until the application takes them; more are joined."""
+
+    # --- the processes of a receiver ------------------------------------------
+    loop_look: float = 0.2
+    """Between two looks at the event loop: five a second cost nothing that can be measured."""
+    loop_lag: float = 1.0
+    """An event loop that stood still for so long is warned of: every request of the process waited."""
+    lag_quiet: float = 10.0
+    """Between two such warnings; a loop that is blocked all the time does not fill the log."""
+    worker_restart_first: float = 0.5
+    """Upper bound of the first random delay before a worker that died is replaced."""
+    worker_restart_most: float = 30.0
+    """Upper bound of every later one: an application that crashes at each start costs little."""
+    worker_healthy_after: float = 10.0
+    """A worker must serve this long before its end counts as the first again."""
+    worker_look: float = 0.1
+    """Between two looks for workers that have ended."""
+    worker_margin: float = 3.0
+    """Beyond the time that a worker has to stop, or after it was told to hurry: then it is killed."""
+    worker_line: int = 64 * KIB
+    """One line that a worker reports or prints; longer ones are cut."""
+
+    # --- what requests are passed to -------------------------------------------
+    target_connections: int = 256
+    """Open connections to one target: more than one receiver has requests, so that it bounds only WebSockets."""
+    target_connect: float = 5.0
+    """For a connection to a target, or for the turn to have one: it is a neighbour, or it is not there."""
+    target_silence: float = 300.0
+    """A target that says nothing while it is its turn: as long as a caller waits for a first byte."""
+    target_rest: float = 4.0
+    """A connection to a target without request: common servers close theirs after 5 s."""
+    target_trust: float = 1.0
+    """A connection that rested longer is not used for a request that must not be sent twice."""
+    target_continue: float = 1.0
+    """For a target's word that it wants a body (C{Expect: 100-continue}); many never say it."""
+    target_head: int = 32 * KIB
+    """The head of a target's answer: the tunnel takes twice that, as JSON."""
+    wsgi_threads: int = 16
+    """Threads for one WSGI application, each busy with one request from its start to its end."""
 
     # --- stopping -----------------------------------------------------------
     drain: float = 30.0

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
 
 from anp_twisted.auth.tokens import FixedToken, read_or_make
 from anp_twisted.config.options import SettingsOptions
-from anp_twisted.config.tables import BothSettings
+from anp_twisted.config.schema import settings_of
+from anp_twisted.config.tables import BothSettings, ReceiverSettings
 from anp_twisted.errors import SettingsError
+from anp_twisted.receiver.lifespan import Mode
 
 if TYPE_CHECKING:
     from anp_twisted.gateway.service import GatewayService
     from anp_twisted.receiver.asgi import App
-    from anp_twisted.receiver.service import Gateway
+    from anp_twisted.receiver.crew import CrewService
+    from anp_twisted.receiver.service import ReceiverService
+    from anp_twisted.receiver.uplink import Lane
 
 _DEMO = "anp_twisted.both.demo:app"
 
@@ -28,46 +33,68 @@ class Options(SettingsOptions[BothSettings]):
     synopsis = "[options]"
 
 
-def _dialled(reactor: Any, url: str, token: str, paths: tuple[str, ...]) -> Gateway:
+def _dialled(reactor: Any, url: str, token: str, paths: tuple[str, ...]) -> list[Lane]:
     """
     Describe the gateway of this process to its receiver.
 
     @param url: where the gateway listens, C{http://host:port}.
     """
-    from anp_twisted.receiver.build import BearerHeaders, new_instance
-    from anp_twisted.receiver.service import Gateway
-    from anp_twisted.transports.addresses import gateway_endpoint, parse_gateway
+    from anp_twisted.receiver.build import Destination
 
     # The address is one of this machine, whatever it looks like: nothing leaves it.
-    address = parse_gateway(f"ws{url.removeprefix('http')}/ws", insecure=True)
-    return Gateway(
-        url=address.url,
-        endpoint=gateway_endpoint(reactor, address),
-        headers=BearerHeaders(FixedToken(token)),
-        paths=paths,
-        instance=new_instance(),
-    )
+    gateway = f"ws{url.removeprefix('http')}/ws"
+    return Destination(urls=[gateway], tokens=FixedToken(token), paths=paths, insecure=True).lanes(reactor)
+
+
+def _served(settings: BothSettings) -> BothSettings:
+    """Serve the demo where nothing is named."""
+    return settings if settings.mounts() else replace(settings, app=(_DEMO,))
+
+
+def worker_settings(settings: BothSettings, url: str, token: str) -> ReceiverSettings:
+    """
+    Say what C{anp-receiver} would have to be told to be the receiver of this process.
+
+    @param url: where the gateway listens, C{http://host:port}.
+    """
+    shared = settings_of(ReceiverSettings).keys() & settings_of(BothSettings).keys()
+    said = {name: getattr(settings, name) for name in shared} | {
+        "gateway": (f"ws{url.removeprefix('http')}/ws",),
+        "insecure": True,
+        "proxy": "off",
+        "token": token,
+        "token_file": None,
+        "capacity": settings.in_flight,
+    }
+    return ReceiverSettings(**said)
 
 
 class _Both:
     """Adds the receiver when the gateway listens, since only then its port is known."""
 
+    _receiver: ReceiverService | CrewService
+
     def __init__(self, options: Options) -> None:
         from twisted.internet import reactor
 
         from anp_twisted.ops.logfile import LoggedService, operator_log
-        from anp_twisted.receiver.apps import load_app
+        from anp_twisted.receiver.backends import load_backend
+        from anp_twisted.receiver.lag import LagWatch
         from anp_twisted.shutdown import Failing, StopSignals
 
         self._reactor: Any = reactor
-        self._settings = settings = options.settings
+        self._settings = settings = _served(options.settings)
         self._log = operator_log(options)
         self._failing = Failing(reactor, options.command)
-        self._app: App = load_app(settings.app or _DEMO, os.getcwd())
+        self._app: App | None = None
+        if not settings.in_processes:
+            self._app = load_backend(reactor, settings, os.getcwd(), settings.limits())
+        self._check_processes()
         self._token, where = read_or_make(
             token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir
         )
         self.service = LoggedService(self._log)
+        LagWatch(reactor, settings.limits()).setServiceParent(self.service)  # type: ignore[no-untyped-call]
         self._gateway = self._make_gateway()
         self._gateway.log.info("{where}", where=where)
         self._signals = StopSignals(reactor, self._stop_at_once)
@@ -103,15 +130,37 @@ class _Both:
         """Start the receiver; it announces the public URL when it can be used."""
         from anp_twisted.receiver.build import build_receiver
 
+        if self._app is None:
+            self._add_crew()
+            return
         self._receiver = build_receiver(
             self._reactor,
             self._app,
-            _dialled(self._reactor, self._gateway.local_url, self._token, self._settings.path),
+            _dialled(self._reactor, self._gateway.local_url, self._token, self._settings.served()),
             limits=self._settings.limits(),
             announce=self._log.first.announce,
             give_up=self._failing.fail,
+            lifespan=Mode(self._settings.lifespan),
         )
         self._receiver.setServiceParent(self.service)  # type: ignore[no-untyped-call]
+
+    def _check_processes(self) -> None:
+        """
+        Find what hinders a reload before anything listens.
+
+        @raise SettingsError: files cannot be watched.
+        """
+        from anp_twisted.receiver.reload import watched_folders
+
+        if self._settings.reload:
+            watched_folders(self._settings.reload_dir, os.getcwd())
+
+    def _add_crew(self) -> None:
+        """Start workers instead, which dial the gateway of this process."""
+        from anp_twisted.receiver.tap import make_crew
+
+        settings = worker_settings(self._settings, self._gateway.local_url, self._token)
+        self._receiver = make_crew(self._reactor, settings, self.service, log=self._log, failing=self._failing)
 
     def _stop_at_once(self) -> None:
         """Let neither side wait any longer."""

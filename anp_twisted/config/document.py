@@ -19,7 +19,7 @@ def read_document(path: str) -> dict[str, Any]:
     @param path: the file.
     @return: what is in it.
     @raise SettingsError: it cannot be read or is not TOML; one line that names the file.
-    @raise CredentialError: it holds a token, and others than its owner can read it.
+    @raise CredentialError: it holds a token or a password, and others than its owner can read it.
     """
     try:
         with open(path, "rb") as file:
@@ -28,8 +28,11 @@ def read_document(path: str) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from None
     document = _parse(path, data)
-    if stat.S_IMODE(mode) & 0o077 and "token" in set(_keys(document)):
-        raise CredentialError(f"{path} holds a token and others can read it: chmod 600 {path}")
+    if stat.S_IMODE(mode) & 0o077:
+        for key, value in _items(document):
+            if key == "token" or (key == "proxy" and "@" in str(value)):
+                what = "a token" if key == "token" else "the password of a proxy"
+                raise CredentialError(f"{path} holds {what} and others can read it: chmod 600 {path}")
     return document
 
 
@@ -44,9 +47,9 @@ def _parse(path: str, data: bytes) -> dict[str, Any]:
         raise SettingsError(f"{path} is not TOML: {error}") from None
 
 
-def _keys(document: Mapping[str, Any]) -> Iterator[str]:
-    """The keys at the top and in the sections."""
+def _items(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What is at the top and in the sections."""
     for key, value in document.items():
-        yield key
+        yield key, value
         if isinstance(value, dict):
-            yield from value
+            yield from value.items()

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
+from anp_twisted.targets import parse_target
+
 T = TypeVar("T")
 
 _TRUE = {"1", "true", "yes", "on"}
@@ -35,6 +37,7 @@ class Kind(Generic[T]):
     @ivar from_toml: what C{tomllib} gives to value.
     @ivar repeatable: the value is a tuple, and the option may be given several times.
     @ivar flag: the option takes no argument.
+    @ivar from_argv: in place of C{from_text} for what comes from the command line, where others can read it.
     """
 
     metavar: str
@@ -42,6 +45,7 @@ class Kind(Generic[T]):
     from_toml: Callable[[object], T]
     repeatable: bool = False
     flag: bool = False
+    from_argv: Callable[[str], T] | None = None
 
 
 def _expect(value: object, wanted: type | tuple[type, ...], sentence: str) -> Any:
@@ -146,6 +150,29 @@ def _websocket_url(text: str) -> str:
     return text
 
 
+def _proxy(text: str) -> str:
+    if text.lower() in _WORDS_OFF:
+        return "off"
+    sentence = "must be http://host:port or off"
+    try:
+        parts = urlsplit(text)
+        if parts.scheme != "http" or not parts.hostname or parts.port == 0 or parts.path not in ("", "/"):
+            raise ValueError(sentence)
+    except ValueError:  # urlsplit and .port raise their own for a bad address or port
+        raise ValueError(sentence) from None
+    if parts.query or parts.fragment or re.search(r"[^!-~]", text):
+        raise ValueError(sentence)
+    return text
+
+
+def _public_proxy(text: str) -> str:
+    if "@" in text:
+        raise ValueError(
+            "must not contain a user or password, since others can read arguments: use ANP_PROXY or the --config file"
+        )
+    return _proxy(text)
+
+
 def _http_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[^!-~]", text):
@@ -159,6 +186,11 @@ def _app(text: str) -> str:
         raise ValueError("must be module:attribute or module:factory()")
     if not all(part.isidentifier() for part in attribute.removesuffix("()").split(".")):
         raise ValueError("must be module:attribute or module:factory()")
+    return text
+
+
+def _target(text: str) -> str:
+    parse_target(text)
     return text
 
 
@@ -211,10 +243,12 @@ FILE = text_kind("FILE", _nonempty)
 DIRECTORY = text_kind("DIR", _nonempty)
 SECRET = text_kind("SECRET", _nonempty)
 APP = text_kind("MODULE:ATTR", _app)
+TARGET = text_kind("URL", _target)
 ENDPOINT = text_kind("ENDPOINT", _nonempty)
 PREFIX = text_kind("/PREFIX", _prefix)
 OPTIONAL_PREFIX = text_kind("/PATH|off", _optional_prefix)
 WEBSOCKET_URL = text_kind("URL", _websocket_url)
+PROXY = Kind("http://HOST:PORT|off", _proxy, lambda value: _proxy(_string(value)), from_argv=_public_proxy)
 HTTP_URL = text_kind("URL", _http_url)
 PORT = whole_number("PORT", 0, 65535)
 OPTIONAL_PORT = _optional_port()

@@ -93,10 +93,9 @@ class SettingsOptions(usage.Options, Generic[S]):
             self.resolved = self._resolve(given)
         except SettingsError as error:
             self.refuse(error)
-        # What is no option, the token, stays out of a mapping that others may print.
-        self.update(
-            {row.option: getattr(self.settings, row.name) for row in option_names(self.settings_class).values()}
-        )
+        # What may be secret stays out of a mapping that others may print.
+        rows = option_names(self.settings_class).values()
+        self.update({row.option: getattr(self.settings, row.name) for row in rows if not row.secret})
         self._claim_pid_file()
         self.postOptions()  # type: ignore[no-untyped-call]
 

@@ -109,7 +109,7 @@ def _from_options(command: type[CommonSettings], options: Mapping[str, list[str]
         if len(texts) > 1 and not (row.kind.repeatable or row.kind.flag):
             raise SettingsError(f"--{name} is given {len(texts)} times")
         # The parser of a repeatable kind splits at blanks, as a variable needs it; an argument is one value as it is.
-        parser = row.kind.from_toml if row.kind.repeatable else row.kind.from_text
+        parser = row.kind.from_toml if row.kind.repeatable else row.kind.from_argv or row.kind.from_text
         raw: Any = texts if row.kind.repeatable else texts[-1]
         found[row.name] = Found(_parse(row, f"--{name}", parser, raw), Source.OPTION, f"--{name}")
     return found

@@ -40,6 +40,7 @@ class Setting:
     @ivar kind: what it may be.
     @ivar help: one sentence, without the default.
     @ivar default: the typed value, or C{MISSING} when there is none.
+    @ivar secret: a secret may be in it, so it is not shown.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Setting:
     help: str
     default: Any
     places: Places
+    secret: bool = False
 
     @property
     def option(self) -> str:
@@ -59,21 +61,25 @@ class Setting:
         return ENVIRONMENT_PREFIX + self.name.upper()
 
 
-def setting(kind: Kind[T], help: str, default: Any = MISSING, places: Places = Places.EVERYWHERE) -> Any:
+def setting(
+    kind: Kind[T], help: str, default: Any = MISSING, places: Places = Places.EVERYWHERE, *, secret: bool = False
+) -> Any:
     """
     Declare a field of a settings dataclass.
 
     @param help: one sentence, its subject left out.
     @param default: the typed default; without one the setting has to be given.
+    @param secret: a secret may be in it, though it is not always one.
     @return: what the dataclass machinery wants; typed C{Any} for the same reason as C{dataclasses.field}.
     """
-    metadata = {"kind": kind, "help": help, "places": places}
-    return field(default=default, metadata=metadata, repr=places is not Places.NOT_BY_ARGV)
+    secret = secret or places is Places.NOT_BY_ARGV
+    metadata = {"kind": kind, "help": help, "places": places, "secret": secret}
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 def _row(declared: Field[Any]) -> Setting:
     data = declared.metadata
-    return Setting(declared.name, data["kind"], data["help"], declared.default, data["places"])
+    return Setting(declared.name, data["kind"], data["help"], declared.default, data["places"], data["secret"])
 
 
 def settings_of(cls: type) -> dict[str, Setting]:

@@ -9,9 +9,11 @@ L{anp_twisted.limits}, which says why.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from anp_twisted.config import kinds
-from anp_twisted.config.schema import Places, setting
+from anp_twisted.config.mounts import Mount, Sort, mounted, mounts_of
+from anp_twisted.config.schema import Places, setting, settings_of
 from anp_twisted.errors import SettingsError
 from anp_twisted.limits import DEFAULT_LIMITS, MIB, Limits
 
@@ -62,6 +64,8 @@ class FrontSettings:
         kinds.SECONDS, "Longest time for a whole request; 0 is no limit.", _CAPS.total_budget
     )
     body_limit: int = setting(kinds.SIZE, "Largest body of a request.", _CAPS.body)
+    websocket_message_limit: int = setting(kinds.SIZE, "Largest message of a WebSocket.", _CAPS.websocket_message)
+    websocket_compression: bool = setting(kinds.FLAG, "Agrees to permessage-deflate with callers that offer it.", False)
 
     def front_limits(self) -> Limits:
         """
@@ -75,6 +79,7 @@ class FrontSettings:
             idle_budget=self.idle_timeout,
             total_budget=self.total_timeout,
             body=self.body_limit,
+            websocket_message=self.websocket_message_limit,
         )
 
 
@@ -118,21 +123,138 @@ class GatewaySettings(FrontSettings, CommonSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReceiverSettings(CommonSettings):
-    """C{twistd anp-receiver}."""
+class ProcessSettings:
+    """In which processes an application runs, however it was started."""
 
-    app: str = setting(
-        kinds.APP, "The ASGI application, module:attribute or module:factory(), from the current folder."
+    workers: int = setting(kinds.COUNT, "Processes that run the application, each with its own link and capacity.", 1)
+    reload: bool = setting(
+        kinds.FLAG, "For development: serves the new version when a *.py file changes; needs the extra reload.", False
     )
-    gateway: str = setting(
-        kinds.WEBSOCKET_URL,
-        "The gateway's WebSocket; ws:// beyond this machine needs --insecure.",
-        "ws://127.0.0.1:9877/ws",
+    reload_dir: tuple[str, ...] = setting(
+        kinds.several(kinds.DIRECTORY), "Folder to watch instead of the current one; repeatable, needs --reload.", ()
+    )
+    lifespan: str = setting(
+        kinds.choice("auto", "on", "off"),
+        "Whether the application has to take part in the ASGI lifespan (on), may (auto), or is not asked (off).",
+        "auto",
+    )
+
+    def __post_init__(self) -> None:
+        """
+        @raise SettingsError: folders are named that nothing watches.
+        """
+        if self.reload_dir and not self.reload:
+            raise SettingsError("reload-dir has no effect without reload")
+
+    @property
+    def in_processes(self) -> bool:
+        """Whether the application runs in processes of its own."""
+        return self.workers > 1 or self.reload
+
+
+_ROOT = ("/",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendSettings:
+    """What is served, however it was started."""
+
+    app: tuple[str, ...] = setting(
+        mounted(kinds.APP),
+        "An ASGI application, module:attribute or module:factory(), from the current folder; repeatable with paths.",
+        (),
+    )
+    target: tuple[str, ...] = setting(
+        mounted(kinds.TARGET),
+        "An HTTP server to pass everything to, http://127.0.0.1:3000, unix:/a/socket; repeatable with paths.",
+        (),
+    )
+    wsgi: tuple[str, ...] = setting(
+        mounted(kinds.APP), "A WSGI application, such as Flask's or Django's; repeatable with paths.", ()
     )
     path: tuple[str, ...] = setting(
-        kinds.several(kinds.PREFIX), "Path prefix to serve, in whole segments; repeatable.", ("/",)
+        kinds.several(kinds.PREFIX),
+        "Path prefix to serve, in whole segments; for what has none in front; repeatable.",
+        _ROOT,
     )
-    capacity: int = setting(kinds.COUNT, "Requests taken at once; the gateway respects it.", _CAPS.in_flight)
+    target_host: str = setting(
+        kinds.choice("keep", "target"), "The Host that a target gets: the caller's, or the target's own.", "keep"
+    )
+    target_ca_file: str | None = setting(
+        kinds.FILE, "PEM certificates to trust for https:// targets instead of the system's.", None
+    )
+    target_connect_timeout: float = setting(
+        kinds.SECONDS, "How long a connection to a target may take.", _CAPS.target_connect
+    )
+    target_timeout: float = setting(
+        kinds.SECONDS, "Longest silence of a target while it is its turn; 0 is no limit.", _CAPS.target_silence
+    )
+    target_connections: int = setting(kinds.COUNT, "Open connections to one target.", _CAPS.target_connections)
+    wsgi_threads: int = setting(kinds.COUNT, "Threads for one WSGI application.", _CAPS.wsgi_threads)
+
+    def check_backends(self) -> None:
+        """
+        @raise SettingsError: what is served contradicts itself, or something is said of what is not served.
+        """
+        self.mounts()
+        for name, row in settings_of(BackendSettings).items():
+            sort = name.partition("_")[0]
+            if sort != name and not getattr(self, sort) and getattr(self, name) != row.default:
+                raise SettingsError(f"{row.option} has no effect without {sort}")
+
+    def mounts(self) -> tuple[Mount, ...]:
+        """
+        @return: what serves which path; nothing if nothing was named.
+        @raise SettingsError: it contradicts itself.
+        """
+        given = [(sort, text) for sort in Sort for text in getattr(self, sort.value)]
+        return mounts_of(given, () if self.path == _ROOT else self.path)
+
+    def served(self) -> tuple[str, ...]:
+        """
+        @return: all the paths.
+        """
+        mounts = self.mounts()
+        return tuple(path for mount in mounts for path in mount.paths) if mounts else self.path
+
+    def backend_limits(self) -> dict[str, Any]:
+        """
+        @return: the caps that are set here, by their names.
+        """
+        return {
+            "target_connect": self.target_connect_timeout,
+            "target_silence": self.target_timeout,
+            "target_connections": self.target_connections,
+            "wsgi_threads": self.wsgi_threads,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceiverSettings(BackendSettings, ProcessSettings, CommonSettings):
+    """C{twistd anp-receiver}."""
+
+    gateway: tuple[str, ...] = setting(
+        kinds.several(kinds.WEBSOCKET_URL),
+        "A gateway's WebSocket; ws:// beyond this machine needs --insecure; repeatable.",
+        ("ws://127.0.0.1:9877/ws",),
+    )
+    gateways: str = setting(
+        kinds.choice("all", "first"),
+        "Of several gateways, be linked to all, or to the first that answers and to the next when it is lost.",
+        "all",
+    )
+    links: int = setting(
+        kinds.whole_number("NUMBER", 1, _CAPS.links), "Parallel links to each gateway; requests share them.", 1
+    )
+    proxy: str | None = setting(
+        kinds.PROXY,
+        "HTTP proxy to the gateway; by default HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say.",
+        None,
+        secret=True,
+    )
+    capacity: int = setting(
+        kinds.COUNT, "Requests taken at once, over all links to a gateway; it respects that.", _CAPS.in_flight
+    )
     ca_file: str | None = setting(kinds.FILE, "PEM certificates to trust for wss:// instead of the system's.", None)
     insecure: bool = setting(
         kinds.FLAG, "For laboratories: allows ws:// to other machines, the token in the clear.", False
@@ -140,29 +262,43 @@ class ReceiverSettings(CommonSettings):
     max_reconnect_attempts: int = setting(
         kinds.COUNT_OR_ZERO, "Gives up after this many failures in a row; 0 never does.", 0
     )
+    websocket_message_limit: int = setting(kinds.SIZE, "Largest message of a WebSocket.", _CAPS.websocket_message)
     cancel_grace: float = setting(
         kinds.SECONDS, "From http.disconnect to the cancellation of the application's task.", _CAPS.cancel_grace
     )
+
+    def __post_init__(self) -> None:
+        """
+        @raise SettingsError: there is nothing to serve, or what is said contradicts itself.
+        """
+        super().__post_init__()
+        self.check_backends()
+        if not self.mounts():
+            raise SettingsError(
+                "--app is missing: name an ASGI application with --app, an HTTP server with --target, "
+                "or a WSGI application with --wsgi"
+            )
 
     def limits(self) -> Limits:
         """
         @return: the caps this process works under.
         """
-        return replace(_CAPS, in_flight=self.capacity, cancel_grace=self.cancel_grace, drain=self.drain)
+        return replace(
+            _CAPS,
+            in_flight=self.capacity,
+            cancel_grace=self.cancel_grace,
+            drain=self.drain,
+            websocket_message=self.websocket_message_limit,
+            **self.backend_limits(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class BothSettings(FrontSettings, CommonSettings):
-    """C{twistd anp-both}."""
+class BothSettings(FrontSettings, BackendSettings, ProcessSettings, CommonSettings):
+    """C{twistd anp-both}; without anything to serve it is the bundled demo."""
 
-    app: str | None = setting(
-        kinds.APP, "The ASGI application, as for anp-receiver; the bundled demo without it.", None
-    )
     port: int = setting(kinds.PORT, "Public TCP port; 0 takes any free one.", 9877)
     host: str = setting(kinds.HOST, "Address to listen on; the default is this machine only.", "127.0.0.1")
-    path: tuple[str, ...] = setting(
-        kinds.several(kinds.PREFIX), "Path prefix to serve, in whole segments; repeatable.", ("/",)
-    )
     management_port: int | None = setting(
         kinds.OPTIONAL_PORT, "Port on 127.0.0.1 with /health and /stats; off is none.", None
     )
@@ -170,11 +306,18 @@ class BothSettings(FrontSettings, CommonSettings):
         kinds.SECONDS, "From http.disconnect to the cancellation of the application's task.", _CAPS.cancel_grace
     )
 
+    def __post_init__(self) -> None:
+        """
+        @raise SettingsError: what is said contradicts itself.
+        """
+        super().__post_init__()
+        self.check_backends()
+
     def limits(self) -> Limits:
         """
         @return: the caps this process works under.
         """
-        return replace(self.front_limits(), cancel_grace=self.cancel_grace, drain=self.drain)
+        return replace(self.front_limits(), cancel_grace=self.cancel_grace, drain=self.drain, **self.backend_limits())
 
 
 COMMANDS: dict[str, type[CommonSettings]] = {

@@ -90,18 +90,29 @@ class Pool:
             del self._buckets[old][member]
         self._put(member, new)
 
-    def choose(self) -> Member | None:
+    def choose(self, avoid: Member | None = None) -> Member | None:
         """
         Find the member with the least in flight.
 
+        @param avoid: one to take only if no other has room.
         @return: C{None} while none has room.
         """
+        if avoid is not None:
+            return self._other_than(avoid) or self.choose()
         buckets = self._buckets
         for index in range(self._lowest, len(buckets)):
             if buckets[index]:
                 self._lowest = index
                 return next(iter(buckets[index]))
         self._lowest = len(buckets)
+        return None
+
+    def _other_than(self, avoid: Member) -> Member | None:
+        """Find another member than one."""
+        for bucket in self._buckets:
+            for member in bucket:
+                if member is not avoid:
+                    return member
         return None
 
     def _put(self, member: Member, in_flight: int) -> None:

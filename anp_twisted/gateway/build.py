@@ -73,7 +73,13 @@ def build_gateway(
         record=record,
         announce=announce,
     )
-    return GatewayService(around, limits, health_path=settings.health_path, public_url=settings.public_url)
+    return GatewayService(
+        around,
+        limits,
+        health_path=settings.health_path,
+        public_url=settings.public_url,
+        compression=settings.websocket_compression,
+    )
 
 
 def tcp_listener(

@@ -20,10 +20,11 @@ from twisted.logger import Logger
 from anp_twisted.errors import Code, ConnectionClosed, InvalidMessage
 from anp_twisted.gateway.balancer import Pool
 from anp_twisted.gateway.receivers import Receiver
-from anp_twisted.headers import Header, from_text, strip_hop_by_hop
+from anp_twisted.headers import Header, from_text, get_all, strip_hop_by_hop, tokens
 from anp_twisted.http.request import PublicRequest
 from anp_twisted.problems import Source
 from anp_twisted.session import events
+from anp_twisted.session.connection import State
 from anp_twisted.session.stream import Stream
 from anp_twisted.wire.heads import Pairs, RequestHead, Reset
 
@@ -47,17 +48,23 @@ _CLAIMS = frozenset(
 _MOST_KEPT = 64 * 1024
 
 
+#: Methods of which two are no more than one (RFC 9110, 9.2.2).
+_IDEMPOTENT = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b"TRACE"})
+
+
 class Step(Enum):
     """
     How far an exchange is.
 
     C{PARKED}: no receiver has room. C{ASKED}: a stream is open, no head came.
-    C{ANSWERING}: the caller has the head. C{DONE}: everything was given back.
+    C{ANSWERING}: the caller has the head. C{OPEN}: it is a WebSocket that was
+    accepted. C{DONE}: everything was given back.
     """
 
     PARKED = auto()
     ASKED = auto()
     ANSWERING = auto()
+    OPEN = auto()
     DONE = auto()
 
 
@@ -91,6 +98,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_asked",
         "_ending",
         "_held",
         "_kept",
@@ -119,6 +127,7 @@ class Exchange:
         self._table = table
         self._pool = pool
         self._stream: Stream | None = None
+        self._asked = 0  # receivers that the request was sent to
         self._held: list[bytes] = []  # pieces of the request in order
         self._ending: Pairs | None = None  # its trailers, once it has ended
         self._kept = 0  # bytes in it; more than _MOST_KEPT: the pieces are gone
@@ -133,10 +142,10 @@ class Exchange:
         self.request.attach(self)
         self._find()
 
-    def _find(self) -> None:
+    def _find(self, avoid: Receiver | None = None) -> None:
         """Ask the receiver with the least in flight, or wait for one."""
         receivers = self._table.receivers
-        receiver = receivers.choose(self._pool)
+        receiver = receivers.choose(self._pool, avoid)
         if receiver is not None:
             self.dispatch(receiver)
         elif receivers.park(self._pool, self):
@@ -156,11 +165,14 @@ class Exchange:
             self._undispatchable(receiver, error)
             return
         self._stream = stream
+        self._asked += 1
         for piece in self._held:
             stream.send_data(piece)
         if self._ending is not None:
             stream.send_end(self._ending)
         receiver.link.wake()
+        if receiver.link.connection.state is not State.OPEN:
+            self._table.receivers.retire(receiver)  # this was the last stream it can have
         if parked and not stream.pausing:
             self.request.resume_body()
 
@@ -273,6 +285,7 @@ class Exchange:
 
     def _inform(self, status: int, pairs: Pairs) -> None:
         """Pass a head below 200 on; 100 is the receiver's word that it reads the body."""
+        self._keep_nothing()
         if status == 100:
             self.request.send_continue()
         elif status > 101:
@@ -295,8 +308,7 @@ class Exchange:
             self._bad_answer()
             return
         self.step = Step.ANSWERING
-        self._held.clear()
-        self._kept = _MOST_KEPT + 1
+        self._keep_nothing()
         self._write(body, False, [])
 
     def _write(self, body: bytes, ended: bool, trailers: Pairs) -> None:
@@ -306,10 +318,15 @@ class Exchange:
                 self.request.write(body)
                 self._wrote(len(body))
             if ended and self.step is Step.ANSWERING:
-                self.request.finish(from_text(trailers))
+                self.request.finish(from_text(trailers) if trailers and self._takes_trailers else [])
                 self._end()
         except (InvalidMessage, UnicodeEncodeError):
             self._bad_answer()
+
+    @property
+    def _takes_trailers(self) -> bool:
+        """Whether the caller said that it knows trailers (RFC 9110, 10.1.4)."""
+        return b"trailers" in tokens(get_all(self.request.headers, b"te"))
 
     def _wrote(self, size: int) -> None:
         """Give credit for what the caller's socket took; writing may have ended the exchange."""
@@ -328,17 +345,40 @@ class Exchange:
 
     def _reset(self, reset: Reset) -> None:
         """End with the stream, unless another receiver can be asked."""
-        if self.step is Step.ANSWERING or reset.dispatched or not self._repeatable:
-            reason = _LOST if reset.source == "tunnel" else _REASONS.get(reset.code, _LOST)
-            self.fail(*reason, retry_after=1 if reason[0] == 503 else None)
+        receiver = self.receiver
+        assert receiver is not None, "a stream without receiver"
+        lost = receiver.link.connection.state is State.CLOSED
+        if lost:
+            # It learns of its end behind its streams; nothing of what follows may go over it.
+            self._table.receivers.withdraw(receiver)
+        if self._repeatable and (not reset.dispatched or (lost and self._harmless)):
+            self._table.repeated += 1
+            self.log.info("{id}: asked again, since {name} did not answer it", id=self.id, name=receiver.name)
+            self._let_go()
+            self._find(receiver)
             return
-        self._let_go()
-        self._find()
+        reason = _LOST if reset.source == "tunnel" else _REASONS.get(reset.code, _LOST)
+        self.fail(*reason, retry_after=1 if reason[0] == 503 else None)
 
     @property
     def _repeatable(self) -> bool:
-        """Whether all of the request that came so far is still here."""
-        return self._kept <= _MOST_KEPT
+        """Whether all of the request that came so far is still here, nothing was answered, and there is patience."""
+        return self._kept <= _MOST_KEPT and self._asked < self._table.most_asked
+
+    @property
+    def _harmless(self) -> bool:
+        """
+        Whether a receiver may get the request that another one may have acted on.
+
+        Without another receiver it is no use to wait for the lost one: whatever
+        comes back, the caller learns more from an answer at once.
+        """
+        return self.request.method in _IDEMPOTENT and not self.request.upgrade and self._pool.size > 0
+
+    def _keep_nothing(self) -> None:
+        """Forget the request: something was answered, so it cannot be asked again."""
+        self._held.clear()
+        self._kept = _MOST_KEPT + 1
 
     # --- the end --------------------------------------------------------
 
@@ -380,6 +420,9 @@ class Exchange:
             self._unread = 0
             receiver.link.wake()
         self._table.receivers.release(receiver)
+
+    def look(self, now: float) -> None:
+        """See whether a WebSocket lives; called every second while it is C{Step.OPEN}."""
 
     @property
     def receiver_name(self) -> str:

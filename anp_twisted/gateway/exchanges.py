@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 from anp_twisted.access import AccessRecord
 from anp_twisted.gateway.exchange import Exchange, Step
@@ -18,6 +19,7 @@ from anp_twisted.gateway.receivers import Receivers
 from anp_twisted.http.request import PublicRequest
 from anp_twisted.limits import Limits
 from anp_twisted.problems import Source, problem
+from anp_twisted.transports.caller import CallerSockets
 
 #: Seconds between two looks; a budget is exceeded by no more than this.
 _SWEEP = 1.0
@@ -38,7 +40,12 @@ class Exchanges:
     @ivar receivers: who can answer.
     @ivar clock: what time is measured with.
     @ivar served: exchanges that have ended.
+    @ivar closing: seconds for the two ends of a WebSocket to end together.
+    @ivar repeated: requests that were asked of another receiver, counting each time.
+    @ivar most_asked: how many receivers one request is asked of.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -48,15 +55,21 @@ class Exchanges:
         limits: Limits,
         wall: Callable[[], float],
         record: Callable[[AccessRecord], None],
+        sockets: CallerSockets | None = None,
     ) -> None:
         """
         @param limits: the time budgets of a request are among them.
         @param wall: the time of day, in seconds since the epoch, for the log.
         @param record: gets one record for each exchange that ended.
+        @param sockets: makes the WebSockets of callers; without compression by default.
         """
         self.receivers = receivers
         self.clock = clock
         self.served = 0
+        self.repeated = 0
+        self.most_asked = limits.dispatches
+        self.closing = limits.closing
+        self.sockets = sockets or CallerSockets(clock, limits)
         self._total = limits.total_budget
         self._wall = wall
         self._record = record
@@ -156,12 +169,19 @@ class Exchanges:
         self._sweeping = None
         now = self.clock.seconds()
         for exchange in list(self._alive):
-            self._look_at(exchange, now)
+            try:
+                self._look_at(exchange, now)
+            except Exception:  # noqa: BLE001
+                # boundary: one that fails must not stop the clock for all.
+                self.log.failure("{id}: its time could not be looked at", id=exchange.id)
         if self._alive and self._sweeping is None:
             self._sweeping = self.clock.callLater(_SWEEP, self._sweep)
 
     def _look_at(self, exchange: Exchange, now: float) -> None:
         """End one exchange if its time is over; while the caller is slow only the caller's time runs."""
+        if exchange.step is Step.OPEN:
+            exchange.look(now)
+            return
         if self._total and now - exchange.request.received >= self._total:
             exchange.expire(504, "gateway", "the request took too long")
             return

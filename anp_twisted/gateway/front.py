@@ -12,13 +12,26 @@ from collections.abc import Callable
 
 from twisted.logger import Logger
 
+from anp_twisted.errors import RequestRefused
+from anp_twisted.gateway.balancer import Pool
 from anp_twisted.gateway.exchange import Exchange
 from anp_twisted.gateway.exchanges import Exchanges
-from anp_twisted.gateway.routes import AmbiguousTarget, path_of
-from anp_twisted.headers import get_all
+from anp_twisted.gateway.websocket import WebSocketExchange
+from anp_twisted.headers import get_all, tokens
+from anp_twisted.http import handshake
 from anp_twisted.http.request import PublicRequest
+from anp_twisted.paths import AmbiguousTarget, path_of
 from anp_twisted.problems import Source
 from anp_twisted.transports.server import LinkServerFactory
+
+#: How the subprotocols of receivers begin.
+_SUBPROTOCOLS = b"anpx."
+
+_NO_WEBSOCKET = {
+    400: "the WebSocket handshake is malformed",
+    405: "a WebSocket is opened with GET",
+    426: "the version of the WebSocket protocol is 13",
+}
 
 #: Where receivers connect.
 LINK_PATH = b"/ws"
@@ -55,6 +68,18 @@ class LinkEntrance:
             return reason
         request.upgrade_to(self._links.protocol(identity, request.client))
         return None
+
+    def is_for(self, request: PublicRequest) -> bool:
+        """
+        Tell whether a request to the path of receivers is one of theirs.
+
+        Applications like that path, too. A WebSocket that shows no credential and
+        offers no subprotocol of receivers is a caller's.
+        """
+        if request.upgrade != b"websocket" or get_all(request.headers, b"authorization"):
+            return True
+        offered = tokens(get_all(request.headers, b"sec-websocket-protocol"))
+        return any(protocol.startswith(_SUBPROTOCOLS) for protocol in offered)
 
     def _examine(self, request: PublicRequest) -> tuple[tuple[int, Source, str] | None, str]:
         """Say what is wrong with an attempt, or who makes it."""
@@ -119,7 +144,7 @@ class Front:
         """Decide what a request is."""
         number = self._request_id()
         path = path_of(request.target)
-        if path == LINK_PATH:
+        if path == LINK_PATH and self._entrance.is_for(request):
             refusal = self._entrance.enter(request)
             if refusal is not None:
                 self._exchanges.refuse(request, number, refusal)
@@ -136,11 +161,23 @@ class Front:
             self._exchanges.refuse(request, number, (400, "route", "the target can be read in more than one way"))
             return
         if pool is not None:
-            Exchange(self._exchanges, request, pool, number).start()
+            if request.upgrade and handshake.asked(request):
+                self._open(request, pool, number)
+            else:
+                Exchange(self._exchanges, request, pool, number).start()
         elif self._starting():
             self._exchanges.refuse(request, number, (503, "route", "no receiver is connected yet"), 2)
         else:
             self._exchanges.refuse(request, number, (404, "route", "no receiver serves this path"))
+
+    def _open(self, request: PublicRequest, pool: Pool, number: str) -> None:
+        """Begin the exchange for a WebSocket, or say why it is none."""
+        try:
+            wanted = handshake.read(request)
+        except RequestRefused as refusal:
+            self._exchanges.refuse(request, number, (refusal.status, "gateway", _NO_WEBSOCKET[refusal.status]))
+            return
+        WebSocketExchange(self._exchanges, request, pool, number, handshake=wanted).start()
 
     def _health(self, request: PublicRequest) -> None:
         """Answer that the gateway is alive; how many receivers it has is nobody's business here."""

@@ -1,9 +1,10 @@
 """
 The receivers that are connected, and who waits for one.
 
-Each link belongs to one receiver and each request to one link; when a link goes,
+Each link belongs to one process and each request to one link; when a link goes,
 what was bound to it goes with it, and nothing of an old link can answer for a
-new one.
+new one. A process may have several links: it takes part in the balance once, and
+each of its requests goes over the link with the least in flight.
 """
 
 from __future__ import annotations
@@ -15,26 +16,72 @@ from twisted.logger import Logger
 
 from anp_twisted.errors import ANPError, Code
 from anp_twisted.gateway.balancer import Member, Pool
-from anp_twisted.gateway.routes import InvalidPrefix, RouteTable, prefix_key
+from anp_twisted.gateway.routes import RouteTable
 from anp_twisted.limits import Limits
+from anp_twisted.paths import InvalidPrefix, prefix_key
 from anp_twisted.session.events import GoawayReceived, RequestReceived
 from anp_twisted.transports.link import Link
+from anp_twisted.wire.heads import Hello
 
 
-class Receiver(Member):
+class Process(Member):
     """
-    A receiver that is connected.
+    A receiver process, as the balance sees it: whatever the number of its links, it has one capacity.
 
-    @ivar link: its connection.
-    @ivar instance: names its process among those of the same identity.
+    @ivar serving: its links that take requests.
+    @ivar links: how many links it has, those that drain included.
     """
 
-    __slots__ = ("instance", "link")
+    __slots__ = ("key", "links", "serving")
 
-    def __init__(self, link: Link, name: str, instance: str, capacity: int) -> None:
+    def __init__(self, name: str, capacity: int, key: object) -> None:
+        """
+        @param key: what its links have in common.
+        """
         super().__init__(name, capacity)
+        self.key = key
+        self.serving: list[Receiver] = []
+        self.links = 0
+
+    def least(self) -> Receiver:
+        """Find the link with the least in flight."""
+        serving = self.serving
+        return serving[0] if len(serving) == 1 else min(serving, key=_in_flight)
+
+
+class Receiver:
+    """
+    A link of a receiver.
+
+    @ivar link: the connection.
+    @ivar process: at the other end of it.
+    @ivar number: of the link among those of its process.
+    @ivar name: for logs.
+    @ivar in_flight: requests on this link.
+    """
+
+    __slots__ = ("in_flight", "link", "name", "number", "process")
+
+    def __init__(self, link: Link, process: Process, number: int) -> None:
         self.link = link
-        self.instance = instance
+        self.process = process
+        self.number = number
+        self.name = f"{link.identity}@{link.remote}"
+        self.in_flight = 0
+
+    @property
+    def capacity(self) -> int:
+        """Requests that the process works on at once, over all of its links."""
+        return self.process.capacity
+
+    @property
+    def pools(self) -> list[Pool]:
+        """The pools that this link gets requests of."""
+        return self.process.pools if self in self.process.serving else []
+
+
+def _in_flight(receiver: Receiver) -> int:
+    return receiver.in_flight
 
 
 class Waiter(Protocol):
@@ -60,7 +107,8 @@ class Receivers:
         self._clock = clock
         self._limits = limits
         self._by_link: dict[Link, Receiver] = {}
-        self._by_instance: dict[tuple[str, str], Receiver] = {}
+        self._by_number: dict[tuple[str, str, int], Receiver] = {}
+        self._processes: dict[object, Process] = {}
 
     def __len__(self) -> int:
         return len(self._by_link)
@@ -72,7 +120,7 @@ class Receivers:
     # --- links ----------------------------------------------------------
 
     def link_open(self, link: Link) -> None:
-        """Let a receiver take part; an older link of the same process is ended first."""
+        """Let a receiver take part; an older link of the same process and number is ended first."""
         hello = link.connection.peer
         assert hello is not None, "a link is open before its HELLO"
         try:
@@ -81,33 +129,55 @@ class Receivers:
             self.log.warn("receiver at {remote} refused: {reason}", remote=link.remote, reason=str(error))
             link.close(error.close_code, "a path that is no prefix")
             return
-        if len(keys) > self._limits.routes_per_receiver or len(self._by_link) >= self._limits.receivers:
+        limits = self._limits
+        many = len(keys) > limits.routes_per_receiver or len(self._by_link) >= limits.receivers
+        if many or hello.link >= limits.links:
             self.log.warn("receiver at {remote} refused: too many of them, or of its paths", remote=link.remote)
             link.close(1013, "too many")
             return
-        self._replace(link.identity, hello.instance)
-        capacity = min(hello.capacity, hello.max_streams, self._limits.in_flight, self._limits.streams)
-        receiver = Receiver(link, f"{link.identity}@{link.remote}", hello.instance, max(1, capacity))
-        self._join(receiver, keys)
-
-    def _replace(self, identity: str, instance: str) -> None:
-        """End the older link of a process that connects again."""
-        old = self._by_instance.pop((identity, instance), None) if instance else None
+        # One that drains is not among these: what runs on it may end beside the new one.
+        old = self._by_number.get((link.identity, hello.instance, hello.link))
         if old is not None:
+            self.withdraw(old)
+        self._join(Receiver(link, self._process_of(link, hello, keys), hello.link), keys)
+        if old is not None:
+            # Not earlier: what can be asked again of the new link is not to fail for want of one.
             self.log.info("receiver {name} connected again; its old link is cut", name=old.name)
             old.link.abort(ANPError("replaced by a newer link"))
 
+    def _process_of(self, link: Link, hello: Hello, keys: list[bytes]) -> Process:
+        """
+        Find the process at the other end of a link.
+
+        Links are of one process if they say so and agree about it: what one says
+        of paths and capacity never counts for another.
+        """
+        limits = self._limits
+        capacity = max(1, min(hello.capacity, hello.max_streams, limits.in_flight, limits.streams))
+        key = (link.identity, hello.instance, capacity, tuple(keys)) if hello.instance else link
+        found = self._processes.get(key)
+        if found is None:
+            found = self._processes[key] = Process(f"{link.identity}@{link.remote}", capacity, key)
+        return found
+
     def _join(self, receiver: Receiver, keys: list[bytes]) -> None:
         """Put a receiver into its pools and serve who waits there."""
-        link = receiver.link
+        link, process = receiver.link, receiver.process
         self._by_link[link] = receiver
-        if receiver.instance:
-            self._by_instance[link.identity, receiver.instance] = receiver
+        assert link.connection.peer is not None, "a receiver is one since its HELLO"
+        instance = link.connection.peer.instance
+        if instance:
+            self._by_number[link.identity, instance, receiver.number] = receiver
+        process.links += 1
+        process.serving.append(receiver)
+        paths = " ".join(key.decode("ascii") or "/" for key in keys)
+        which = f" (link {receiver.number + 1})" if receiver.number else ""
+        self.log.info("receiver {name}{which} connected, serves {paths}", name=receiver.name, which=which, paths=paths)
+        if len(process.serving) > 1:
+            return
         pools = [self.routes.pool(key) for key in keys]
         for pool in pools:
-            pool.add(receiver)
-        paths = " ".join(key.decode("ascii") or "/" for key in keys)
-        self.log.info("receiver {name} connected, serves {paths}", name=receiver.name, paths=paths)
+            pool.add(process)
         for pool in pools:
             self._serve(pool)
 
@@ -118,48 +188,63 @@ class Receivers:
             event.stream.reset(Code.REFUSED, "gateway", "a gateway takes no requests", dispatched=False)
         elif receiver is not None:
             self.log.info("receiver {name} drains", name=receiver.name)
-            self._leave_pools(receiver)
+            self.withdraw(receiver)
 
     def link_lost(self, link: Link, reason: ANPError) -> None:
         """Forget a receiver."""
         receiver = self._by_link.pop(link, None)
         if receiver is None:
             return
-        key = (link.identity, receiver.instance)
-        if self._by_instance.get(key) is receiver:
-            del self._by_instance[key]
-        self._leave_pools(receiver)
+        self.withdraw(receiver)
+        process = receiver.process
+        process.links -= 1
+        if not process.links:
+            del self._processes[process.key]
         self.log.info("receiver {name} is gone: {reason}", name=receiver.name, reason=str(reason) or "closed")
 
     def retire(self, receiver: Receiver) -> None:
-        """Send no new request to a receiver whose link takes none any more; it will make a new one."""
-        self._leave_pools(receiver)
-        receiver.link.leave()
+        """Let what runs on a link end, then close it; the receiver makes a new one meanwhile."""
+        link = receiver.link
+        self.withdraw(receiver)
+        link.leave().addCallback(lambda _: link.close(1001, "no more streams"))
 
-    def _leave_pools(self, receiver: Receiver) -> None:
-        """Take a receiver out of its pools."""
-        for pool in list(receiver.pools):
-            pool.remove(receiver, self._clock.seconds())
+    def withdraw(self, receiver: Receiver) -> None:
+        """Send no new request over a link; nothing happens if that is so already."""
+        process = receiver.process
+        if receiver not in process.serving:
+            return
+        process.serving.remove(receiver)
+        peer = receiver.link.connection.peer
+        assert peer is not None, "a receiver is one since its HELLO"
+        self._by_number.pop((receiver.link.identity, peer.instance, receiver.number), None)
+        if not process.serving:
+            for pool in list(process.pools):
+                pool.remove(process, self._clock.seconds())
 
     # --- requests -------------------------------------------------------
 
-    def choose(self, pool: Pool) -> Receiver | None:
+    def choose(self, pool: Pool, avoid: Receiver | None = None) -> Receiver | None:
         """
         Find the receiver for a request and count the request as its own.
 
+        @param avoid: another process is taken than that of this one, if there is one with room.
         @return: C{None} while none has room; who gets one calls L{release}.
         """
-        member = pool.choose()
+        member = pool.choose(None if avoid is None else avoid.process)
         if member is None:
             return None
-        assert isinstance(member, Receiver)
+        assert isinstance(member, Process)
         member.take()
-        return member
+        receiver = member.least()
+        receiver.in_flight += 1
+        return receiver
 
     def release(self, receiver: Receiver) -> None:
         """Give a receiver its room back; whoever waits longest gets it."""
-        receiver.give_back()
-        for pool in receiver.pools:
+        receiver.in_flight -= 1
+        process = receiver.process
+        process.give_back()
+        for pool in process.pools:
             self._serve(pool)
 
     def park(self, pool: Pool, waiter: Waiter) -> bool:

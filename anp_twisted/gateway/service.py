@@ -29,6 +29,7 @@ from anp_twisted.gateway.receivers import Receivers
 from anp_twisted.gateway.routes import RouteTable
 from anp_twisted.http.channel import PublicFactory
 from anp_twisted.limits import Limits
+from anp_twisted.transports.caller import CallerSockets
 from anp_twisted.transports.link import Link, Soon
 from anp_twisted.transports.link import State as LinkState
 from anp_twisted.transports.server import LinkServerFactory
@@ -86,9 +87,18 @@ class GatewayService(MultiService):
 
     log = Logger()
 
-    def __init__(self, around: Surroundings, limits: Limits, *, health_path: str, public_url: str | None) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        limits: Limits,
+        *,
+        health_path: str,
+        public_url: str | None,
+        compression: bool = False,
+    ) -> None:
         """
         @param public_url: where callers reach the gateway, if it is not where it listens.
+        @param compression: whether WebSockets of callers may be compressed.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._around = around
@@ -98,7 +108,10 @@ class GatewayService(MultiService):
         self._started = 0.0
         self._listeners: list[Listener] = []
         self.receivers = Receivers(RouteTable(), around.clock, limits)
-        self.exchanges = Exchanges(self.receivers, around.clock, limits=limits, wall=around.wall, record=around.record)
+        sockets = CallerSockets(around.clock, limits, compression=compression)
+        self.exchanges = Exchanges(
+            self.receivers, around.clock, limits=limits, wall=around.wall, record=around.record, sockets=sockets
+        )
         links = LinkServerFactory(around.clock, around.soon, limits, self.receivers, self._hello)
         self.entrance = LinkEntrance(links, around.identify)
         front = Front(
@@ -243,11 +256,13 @@ class GatewayService(MultiService):
                 "running": len(self.exchanges),
                 "parked": self.receivers.parked,
                 "served": self.exchanges.served,
+                "repeated": self.exchanges.repeated,
             },
             "connections": self.front.connections + self.link_front.connections,
             "receivers": [
                 {
                     "name": receiver.name,
+                    "link": receiver.number,
                     "in_flight": receiver.in_flight,
                     "capacity": receiver.capacity,
                     "streams": len(receiver.link.connection.streams),

@@ -417,7 +417,8 @@ class PublicConnection(Protocol):
         else:
             socket.protocol = protocol
         protocol.makeConnection(socket)
-        protocol.dataReceived(raw_head + rest)
+        if raw_head or rest:
+            protocol.dataReceived(raw_head + rest)
 
     # --- refusing and closing ----------------------------------------------------
 

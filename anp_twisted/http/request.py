@@ -398,19 +398,23 @@ class PublicRequest:
             else:
                 self._channel.cut()
 
-    def upgrade_to(self, protocol: IProtocol) -> None:
+    def upgrade_to(self, protocol: IProtocol, *, replay: bool = True) -> None:
         """
         Hand the connection to another protocol, which gets the head of this
         request as it was received and every byte after it.
 
         Only for a request with L{upgrade} and without a body.
 
+        @param replay: whether it gets the head; one that writes the answer to it
+            without having read it does not.
+
         @raise InvalidMessage: for any other, or after L{send_head}.
         """
         if not self.upgrade or self.has_body:
             raise InvalidMessage("the caller did not ask for an upgrade")
         if self._go(Act.UPGRADE):
-            self._channel.hand_over(protocol, self._raw_head)
+            self.status = 101
+            self._channel.hand_over(protocol, self._raw_head if replay else b"")
 
     # --- called by the connection ----------------------------------------
 

@@ -84,14 +84,15 @@ def printable(text: str, room: int = LONGEST_TEXT) -> str:
     return text if len(text) <= room else text[: room - 1] + "…"
 
 
-def format_event(event: LogEvent) -> str:
+def format_event(event: LogEvent, prefix: str = "") -> str:
     """
     @param event: an event of C{twisted.logger}.
+    @param prefix: stands before the text.
     @return: its line, and the traceback when there is one to show; no line end.
     """
     failure = _failure(event)
     level: Any = event.get("log_level", LogLevel.info)
-    head = f"{format_time(event['log_time'])} {level.name:<8} {printable(_text(event, failure))}"
+    head = f"{format_time(event['log_time'])} {level.name:<8} {prefix}{printable(_text(event, failure))}"
     if failure is None or _is_told(failure.value):
         return head
     trace = failure.getTraceback().splitlines()[-LONGEST_TRACEBACK:]
@@ -121,10 +122,12 @@ def _text(event: LogEvent, failure: Failure | None) -> str:
 class LineObserver:
     """Writes each event that the level lets pass to a sink."""
 
-    def __init__(self, sink: LineSink, level: str) -> None:
+    def __init__(self, sink: LineSink, level: str, prefix: str = "") -> None:
         """
         @param level: the name of the least level that is logged.
+        @param prefix: stands before the text of each event.
         """
+        self._prefix = prefix
         self._sink = sink
         self._least = LogLevel.lookupByName(level)
 
@@ -133,7 +136,7 @@ class LineObserver:
         @param event: an event of C{twisted.logger}.
         """
         if self.wants(event):
-            self._sink.write(format_event(event))
+            self._sink.write(format_event(event, self._prefix))
 
     def wants(self, event: LogEvent) -> bool:
         """

@@ -68,6 +68,10 @@ class FirstLine:
             os.close(descriptor)
 
 
+def _drop(line: str) -> None:
+    """Access lines are of level C{info}, and the operator wants less."""
+
+
 @dataclass(frozen=True, slots=True)
 class OperatorLog:
     """
@@ -76,11 +80,13 @@ class OperatorLog:
     @ivar observer: for the application; C{None} leaves it to C{twistd}, which was told where to log.
     @ivar write_access: takes an access line.
     @ivar first: standard output's one line.
+    @ivar write: takes lines that another process of ours has already made and chosen by their level.
     """
 
     observer: ILogObserver | None
     write_access: Callable[[str], None]
     first: FirstLine
+    write: Callable[[str], None] = _drop
 
     def record(self, record: AccessRecord) -> None:
         """
@@ -125,10 +131,11 @@ def operator_log(options: SettingsOptions[Any]) -> OperatorLog:
     first = FirstLine()
     if twistd.get("logger") or twistd.get("syslog"):
         _refuse_ignored(options.resolved.sources)
-        return OperatorLog(None, _through_logger(), first)
+        return OperatorLog(None, _through_logger("access"), first, _through_logger("worker"))
     sink = _open_sink(settings, _path(settings, twistd, options.command), stdout=twistd.get("logfile") == "-")
     access_wanted = settings.log_level in ("debug", "info")
-    return OperatorLog(LineObserver(sink, settings.log_level), sink.write if access_wanted else _drop, first)
+    access = sink.write if access_wanted else _drop
+    return OperatorLog(LineObserver(sink, settings.log_level), access, first, sink.write)
 
 
 def _refuse_ignored(sources: Mapping[str, Source]) -> None:
@@ -139,13 +146,9 @@ def _refuse_ignored(sources: Mapping[str, Source]) -> None:
             )
 
 
-def _through_logger() -> Callable[[str], None]:
-    log = Logger(namespace="anp_twisted.access")
+def _through_logger(name: str) -> Callable[[str], None]:
+    log = Logger(namespace=f"anp_twisted.{name}")
     return lambda line: log.info("{line}", line=line)
-
-
-def _drop(line: str) -> None:
-    """Access lines are of level C{info}, and the operator wants less."""
 
 
 def _path(settings: CommonSettings, twistd: Mapping[str, Any], command: str) -> str | None:

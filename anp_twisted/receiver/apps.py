@@ -1,19 +1,45 @@
 """
-Imports the application that C{--app} names, and says what is wrong where it cannot.
+Imports the application that C{--app} or C{--wsgi} names, and says what is wrong where it cannot.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from importlib import import_module
 from inspect import Signature, isclass, signature
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from anp_twisted.errors import AppImportError
 from anp_twisted.receiver.asgi import App
+
+if TYPE_CHECKING:
+    from anp_twisted.receiver.wsgi import WsgiApp
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """
+    A way to call an application.
+
+    @ivar example: arguments of the right number.
+    """
+
+    name: str
+    option: str
+    takes: str
+    example: tuple[object, ...]
+
+
+ASGI: Final = Interface(
+    "an ASGI application", "--app", "scope, receive and send, so it is no ASGI 3 application", ({}, None, None)
+)
+WSGI: Final = Interface(
+    "a WSGI application", "--wsgi", "environ and start_response, so it is no WSGI application", ({}, None)
+)
 
 
 def load_app(name: str, folder: str) -> App:
@@ -26,6 +52,20 @@ def load_app(name: str, folder: str) -> App:
         since the application may import more when it is called.
     @raise AppImportError: if that fails; the text is one line with the real reason.
     """
+    return cast(App, _load(name, folder, ASGI))
+
+
+def load_wsgi(name: str, folder: str) -> WsgiApp:
+    """
+    Import a WSGI application, as L{load_app} does.
+
+    @raise AppImportError: as there.
+    """
+    return cast("WsgiApp", _load(name, folder, WSGI))
+
+
+def _load(name: str, folder: str, interface: Interface) -> Any:
+    """Import something that can be called as an interface wants it."""
     module_name, colon, attribute = name.partition(":")
     if not module_name or not colon or not attribute:
         raise AppImportError(f"{name!r} is not module:attribute or module:factory()")
@@ -33,8 +73,8 @@ def load_app(name: str, folder: str) -> App:
         sys.path.insert(0, folder)
     found = _attribute(_module(module_name, folder), attribute.removesuffix("()"))
     if not attribute.endswith("()"):
-        return _application(name, found)
-    return _application(f"what {name} returned", _made(name, found))
+        return _application(name, found, interface)
+    return _application(f"what {name} returned", _made(name, found), interface)
 
 
 def _module(name: str, folder: str) -> ModuleType:
@@ -72,27 +112,31 @@ def _made(name: str, factory: Any) -> Any:
         raise AppImportError(f"{name} failed: {_reason(error)}") from error
 
 
-def _application(name: str, found: Any) -> App:
-    """Check that something can be called as ASGI 3 asks for."""
+def _application(name: str, found: Any, interface: Interface) -> Any:
+    """Check that something can be called as the interface asks for."""
     if not callable(found):
         raise AppImportError(f"{name} is {_described(found)} and cannot be called")
     try:
         parameters = signature(found)
     except (TypeError, ValueError):
-        return cast(App, found)  # written in C: the first call will tell
-    try:
-        parameters.bind({}, None, None)
-    except TypeError:
-        advice = f"; if it makes the application, say {name}()" if _binds_nothing(parameters) else ""
-        reason = "cannot be called with scope, receive and send, so it is no ASGI 3 application"
-        raise AppImportError(f"{name} {reason}{advice}") from None
-    return cast(App, found)
+        return found  # written in C: the first call will tell
+    if not _binds(parameters, interface.example):
+        raise AppImportError(f"{name} cannot be called with {interface.takes}{_advice(name, parameters, interface)}")
+    return found
 
 
-def _binds_nothing(parameters: Signature) -> bool:
-    """Whether it can be called without arguments."""
+def _advice(name: str, parameters: Signature, interface: Interface) -> str:
+    """Say what the operator may have meant."""
+    if _binds(parameters, ()):
+        return f"; if it makes the application, say {name}()"
+    other = WSGI if interface is ASGI else ASGI
+    return f"; if it is {other.name}, say {other.option}" if _binds(parameters, other.example) else ""
+
+
+def _binds(parameters: Signature, example: tuple[object, ...]) -> bool:
+    """Whether it can be called with such arguments."""
     try:
-        parameters.bind()
+        parameters.bind(*example)
     except TypeError:
         return False
     return True

@@ -61,17 +61,19 @@ class Outgoing(Enum):
 
     HEAD = auto()
     BODY = auto()
+    TRAILERS = auto()
     DONE = auto()
 
 
 _EXPECTED: Final = {
     "http.response.start": (Outgoing.HEAD, Outgoing.BODY),
     "http.response.body": (Outgoing.BODY, Outgoing.BODY),
+    "http.response.trailers": (Outgoing.TRAILERS, Outgoing.TRAILERS),
 }
 """
 By message type: the state in which an application may send it, and the state
-after it; C{more_body} decides about the end. (The hash of an enumeration is
-Python code, so that it is no key here.)
+after it; C{more_body} and C{more_trailers} decide about the end. (The hash of an
+enumeration is Python code, so that it is no key here.)
 """
 
 
@@ -138,7 +140,12 @@ def http_scope(
         "query_string": query.encode("latin-1"),
         "headers": headers,
         "state": state.copy(),
-        "extensions": {"anp": {"request_id": head.id, "deadline": head.deadline}},
+        "extensions": {
+            "http.response.early_hint": {},
+            "http.response.trailers": {},
+            # The identity is that of a caller who proved one; nobody does yet.
+            "anp": {"request_id": head.id, "deadline": head.deadline, "identity": None, "target": head.target},
+        },
     }
 
 
@@ -152,9 +159,21 @@ class HttpExchange:
     @ivar scope: what the application is called with.
     @ivar incoming: how far the request is.
     @ivar outgoing: how far the answer is.
+    @ivar trailers: the fields behind the body, as far as the application has sent them.
     """
 
-    __slots__ = ("_left", "_most_pieces", "_pieces", "_silent", "_told", "incoming", "outgoing", "scope")
+    __slots__ = (
+        "_after_body",
+        "_left",
+        "_most_pieces",
+        "_pieces",
+        "_silent",
+        "_told",
+        "incoming",
+        "outgoing",
+        "scope",
+        "trailers",
+    )
 
     def __init__(self, scope: dict[str, Any], most_pieces: int) -> None:
         """
@@ -167,6 +186,8 @@ class HttpExchange:
         self._most_pieces = most_pieces
         self._pieces: deque[bytes | bytearray] = deque()
         self._silent = scope["method"] == "HEAD"
+        self._after_body = Outgoing.DONE
+        self.trailers: Pairs = []
         self._told = False  # the caller knows that its body is wanted, or has sent it
         self._left: int | None = None  # body bytes that the declared length still asks for
 
@@ -246,7 +267,9 @@ class HttpExchange:
         status = message.get("status")
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise InvalidMessage("the status of an answer must be a number from 200 to 999")
-        pairs, length = _checked(message.get("headers", ()))
+        pairs, length = checked_fields(message.get("headers", ()))
+        if message.get("trailers"):
+            self._after_body = Outgoing.TRAILERS
         self._left = 0 if status in _WITHOUT_BODY else length
         self.outgoing = following
         return ResponseHead(int(status), pairs)
@@ -264,7 +287,7 @@ class HttpExchange:
         if type(data) is not bytes:
             data = _copied(data)
         if not message.get("more_body", False):
-            following = Outgoing.DONE
+            following = self._after_body
         if self._silent:
             data = b""
         elif self._left is not None:
@@ -272,11 +295,36 @@ class HttpExchange:
         self.outgoing = following
         return data
 
+    def take_trailers(self, message: Message) -> None:
+        """
+        Take C{http.response.trailers}.
+
+        @raise InvalidMessage: if it is out of order or breaks HTTP; the state is as before.
+        """
+        following = self._following(message)
+        pairs, length = checked_fields(message.get("headers", ()))
+        if length is not None:
+            raise InvalidMessage("a trailer cannot declare a length")
+        self.trailers += pairs
+        self.outgoing = following if message.get("more_trailers", False) else Outgoing.DONE
+
+    def early_hint(self, message: Message) -> ResponseHead | None:
+        """
+        Take C{http.response.early_hint}.
+
+        @return: the head to send; C{None} once the answer has begun: it is ignored then.
+        @raise InvalidMessage: if a link has a forbidden character.
+        """
+        if self.outgoing is not Outgoing.HEAD:
+            return None
+        pairs, _ = checked_fields([(b"link", link) for link in message.get("links", ())])
+        return ResponseHead(103, pairs) if pairs else None
+
     def _after(self, data: bytes, left: int, following: Outgoing) -> int:
         """Count what the declared length still asks for."""
         if len(data) > left:
             raise InvalidMessage("the body of the answer is longer than its Content-Length, or it may have none")
-        if following is Outgoing.DONE and len(data) < left:
+        if following is not Outgoing.BODY and len(data) < left:
             raise InvalidMessage("the body of the answer is shorter than its Content-Length")
         return left - len(data)
 
@@ -296,7 +344,7 @@ def _copied(data: object) -> bytes:
     return bytes(data)
 
 
-def _checked(headers: Any) -> tuple[Pairs, int | None]:
+def checked_fields(headers: Any) -> tuple[Pairs, int | None]:
     """
     Check the fields of an answer.
 

@@ -11,7 +11,7 @@ the receiver everything is a Deferred.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
@@ -21,12 +21,34 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from anp_twisted.errors import AppStartError, Code, InvalidMessage
+from anp_twisted.errors import AppStartError, BackendFault, Code, InvalidMessage
 from anp_twisted.limits import Limits
 from anp_twisted.receiver.asgi import App, HttpExchange, Incoming, Message, Outgoing, Receive, Send, http_scope
-from anp_twisted.receiver.lifespan import Lifespan, Phase
-from anp_twisted.session.events import DataReceived, Event, RequestReceived, StreamEnded, StreamReset, StreamWritable
+from anp_twisted.receiver.lifespan import Lifespan, Mode, Phase
+from anp_twisted.receiver.websocket import (
+    ABNORMAL,
+    INTERNAL,
+    NORMAL,
+    RESTART,
+    TOO_BIG,
+    CallerGone,
+    Stage,
+    WebSocketExchange,
+    close_body,
+    close_of,
+    websocket_scope,
+)
+from anp_twisted.session.events import (
+    DataReceived,
+    Event,
+    MessageReceived,
+    RequestReceived,
+    StreamEnded,
+    StreamReset,
+    StreamWritable,
+)
 from anp_twisted.session.stream import Stream
+from anp_twisted.wire import v2
 from anp_twisted.wire.heads import ResponseHead
 
 _log = Logger()
@@ -114,7 +136,7 @@ class Call:
     __slots__ = (
         "_arrived",
         "_bridge",
-        "_exchange",
+        "_complained",
         "_grace",
         "_id",
         "_left_at",
@@ -124,97 +146,83 @@ class Call:
         "task",
     )
 
-    def __init__(self, bridge: AppBridge, link: Waker, stream: Stream, exchange: HttpExchange, number: str) -> None:
+    def __init__(self, bridge: AppBridge, link: Waker, stream: Stream, number: str) -> None:
         """
         @param number: the request id, for the log.
         """
         self._bridge = bridge
         self._link = link
         self._stream = stream
-        self._exchange = exchange
         self._id = number
         self._arrived: Bell | None = None  # rings when receive() has something new to say
         self._writable: Bell | None = None  # rings when send() may go on
         self._grace: asyncio.TimerHandle | None = None
         self._left_at = 0.0
+        self._complained: InvalidMessage | None = None  # what was logged already
         self.task: asyncio.Task[None]
 
-    def start(self, app: App, context: Context) -> None:
+    def start(self, app: App, scope: dict[str, Any], context: Context) -> None:
         """Call the application in a task of its own."""
-        work = _call(app, self._exchange.scope, self.receive, self.send)
-        self.task = self._bridge.loop.create_task(work, context=context)
+        self.task = self._bridge.loop.create_task(_call(app, scope, self.receive, self.send), context=context)
         self.task.add_done_callback(self._ended)
 
     async def receive(self) -> Message:
-        """Tell the application what came; the peer gets credit for a piece that was taken."""
-        exchange = self._exchange
-        while (message := exchange.next_message()) is None:
-            if exchange.must_ask():
-                self._stream.send_informational(_CONTINUE)
-                self._link.wake()
-            if self._arrived is None:
-                self._arrived = Bell(self._bridge.loop)
-            await self._arrived.wait()
-        body = message.get("body")
-        if body:
-            self._stream.consume(len(body))
-            self._link.wake()
-        return message
+        """Tell the application what came."""
+        raise NotImplementedError
 
     async def send(self, message: Message) -> None:
         """Send what the application says; waits while the way to the caller is full."""
-        exchange, stream = self._exchange, self._stream
-        if exchange.incoming is Incoming.GONE:
-            return
-        if exchange.outgoing is Outgoing.HEAD:
-            stream.send_head(exchange.start(message))
-            self._link.wake()
-            return
-        stream.send_data(exchange.body(message))
-        if exchange.outgoing is Outgoing.DONE:
-            stream.send_end()
-            self._link.wake()
-            self._ring()
-            return
-        self._link.wake()
-        while stream.pausing:
+        try:
+            self._say(message)
+        except InvalidMessage as error:
+            self._complained = error
+            _log.failure("{id}: the application made a mistake", failure=Failure(error), id=self._id)
+            raise
+        while self._stream.pausing:
             if self._writable is None:
                 self._writable = Bell(self._bridge.loop)
             await self._writable.wait()
+
+    def _say(self, message: Message) -> None:
+        """
+        Take what the application says.
+
+        @raise InvalidMessage: if it may not say that.
+        """
+        raise NotImplementedError
+
+    async def _news(self) -> None:
+        """Wait until there may be something new to receive."""
+        if self._arrived is None:
+            self._arrived = Bell(self._bridge.loop)
+        await self._arrived.wait()
 
     def _ring(self) -> None:
         """Let a waiting receive() look again."""
         if self._arrived is not None:
             self._arrived.ring()
 
-    # --- what the session tells -----------------------------------------
-
-    def stream_event(self, event: Event) -> None:
-        """Take what happened to the stream."""
-        match event:
-            case DataReceived(body=body, ended=ended):
-                self._exchange.feed(body, ended)
-                self._ring()
-            case StreamWritable():
-                self._release()
-            case StreamEnded():
-                self._exchange.disconnect()
-            case StreamReset():
-                self._disconnect()
-
     def _release(self) -> None:
         """Let a waiting send() go on."""
         if self._writable is not None:
             self._writable.ring()
 
-    def _disconnect(self) -> None:
-        """Tell the application that the caller left, and give it some time to end."""
-        complete = self._exchange.outgoing is Outgoing.DONE
-        self._exchange.disconnect()
+    # --- the caller leaves ----------------------------------------------
+
+    def stream_event(self, event: Event) -> None:
+        """Take what happened to the stream."""
+        raise NotImplementedError
+
+    def _leave(self, complete: bool) -> None:
+        """
+        Let the application find that the caller left, and give it some time to end.
+
+        @param complete: whether its answer was; what it does after that is its own affair.
+        """
         self._ring()
         self._release()
-        if complete or self.task.done():
-            return  # what an application does after its answer is its own affair
+        if complete or self.task.done() or self._grace is not None:
+            return
         loop = self._bridge.loop
         self._left_at = loop.time()
         self._bridge.counts.left += 1
@@ -233,10 +241,15 @@ class Call:
 
     def abort(self) -> None:
         """End the call now: the process stops."""
-        self._stream.reset(Code.DRAINING, "receiver", "the receiver stopped")
-        self._link.wake()
-        self._exchange.disconnect()
-        self.task.cancel()
+        raise NotImplementedError
+
+    def _finish(self, error: BaseException | None) -> bool:
+        """
+        See to the stream when the application has ended.
+
+        @return: whether the application failed.
+        """
+        raise NotImplementedError
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """See to a call that is over, by whatever way."""
@@ -244,23 +257,223 @@ class Call:
             self._grace.cancel()
             self._bridge.left_after(self._bridge.loop.time() - self._left_at)
         error = None if task.cancelled() else task.exception()
-        if error is not None:
+        if isinstance(error, CallerGone):
+            error = None  # it was told so, and let it end the call
+        if isinstance(error, BackendFault):
+            _log.warn("{id}: {error}", id=self._id, error=error)
+        elif error is not None and error is not self._complained:
             _log.failure("{id}: the application failed", failure=Failure(error), id=self._id)
-        if self._exchange.incoming is not Incoming.GONE and self._exchange.outgoing is not Outgoing.DONE:
-            self._fail(error)
-        elif error is not None:
+        if self._finish(error) or error is not None:
             self._bridge.counts.failed += 1
         self._bridge.forget(self)
 
-    def _fail(self, error: BaseException | None) -> None:
+    def _fail(self, error: BaseException | None, missing: str) -> None:
         """Cut an answer that will never be complete; before its head the caller gets a 500."""
-        self._bridge.counts.failed += 1
         if error is None:
-            missing = "starting" if self._exchange.outgoing is Outgoing.HEAD else "completing"
             _log.error("{id}: the application returned without {missing} its answer", id=self._id, missing=missing)
-        self._exchange.disconnect()
-        self._stream.reset(Code.APP_FAILED, "app", "the application failed")
+        if isinstance(error, BackendFault):
+            self._stream.reset(error.code, "receiver", "what requests are passed to failed")
+        else:
+            self._stream.reset(Code.APP_FAILED, "app", "the application failed")
         self._link.wake()
+
+
+class HttpCall(Call):
+    """A call for one HTTP request."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, bridge: AppBridge, link: Waker, stream: Stream, exchange: HttpExchange, number: str) -> None:
+        super().__init__(bridge, link, stream, number)
+        self._exchange = exchange
+
+    async def receive(self) -> Message:
+        """Tell the application what came; the peer gets credit for a piece that was taken."""
+        exchange = self._exchange
+        while (message := exchange.next_message()) is None:
+            if exchange.must_ask():
+                self._stream.send_informational(_CONTINUE)
+                self._link.wake()
+            await self._news()
+        body = message.get("body")
+        if body:
+            self._stream.consume(len(body))
+            self._link.wake()
+        return message
+
+    def _say(self, message: Message) -> None:
+        """Take what the application says."""
+        exchange, stream = self._exchange, self._stream
+        if exchange.incoming is Incoming.GONE:
+            return
+        rare = _RARE.get(message.get("type", ""))
+        if rare is not None:
+            rare(self, message)
+        elif exchange.outgoing is Outgoing.HEAD:
+            stream.send_head(exchange.start(message))
+        else:
+            stream.send_data(exchange.body(message))
+            if exchange.outgoing is Outgoing.DONE:
+                stream.send_end()
+                self._ring()
+        self._link.wake()
+
+    def _hint(self, message: Message) -> None:
+        """Send links ahead of the answer."""
+        head = self._exchange.early_hint(message)
+        if head is not None:
+            self._stream.send_informational(head)
+
+    def _trail(self, message: Message) -> None:
+        """Send the fields behind the body."""
+        self._exchange.take_trailers(message)
+        if self._exchange.outgoing is Outgoing.DONE:
+            self._stream.send_end(self._exchange.trailers)
+            self._ring()
+
+    def _debug(self, message: Message) -> None:
+        """Ignore what is for test clients."""
+
+    def stream_event(self, event: Event) -> None:
+        """Take what happened to the stream."""
+        match event:
+            case DataReceived(body=body, ended=ended):
+                self._exchange.feed(body, ended)
+                self._ring()
+            case StreamWritable():
+                self._release()
+            case StreamEnded():
+                self._exchange.disconnect()
+            case StreamReset():
+                complete = self._exchange.outgoing is Outgoing.DONE
+                self._exchange.disconnect()
+                self._leave(complete)
+
+    def abort(self) -> None:
+        """End the call now: the process stops."""
+        self._stream.reset(Code.DRAINING, "receiver", "the receiver stopped")
+        self._link.wake()
+        self._exchange.disconnect()
+        self.task.cancel()
+
+    def _finish(self, error: BaseException | None) -> bool:
+        """Cut the stream if the answer is not complete."""
+        exchange = self._exchange
+        if exchange.incoming is Incoming.GONE or exchange.outgoing is Outgoing.DONE:
+            return False
+        exchange.disconnect()
+        self._fail(error, "starting" if exchange.outgoing is Outgoing.HEAD else "completing")
+        return True
+
+
+_RARE: dict[str, Callable[[HttpCall, Message], None]] = {
+    "http.response.early_hint": HttpCall._hint,
+    "http.response.trailers": HttpCall._trail,
+    "http.response.debug": HttpCall._debug,
+}
+"""What an application may say of an answer besides its head and its body."""
+
+
+class WebSocketCall(Call):
+    """A call for one WebSocket."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(
+        self, bridge: AppBridge, link: Waker, stream: Stream, exchange: WebSocketExchange, number: str
+    ) -> None:
+        super().__init__(bridge, link, stream, number)
+        self._exchange = exchange
+
+    async def receive(self) -> Message:
+        """Tell the application what came; the peer gets credit for what was taken, or is waited for."""
+        while (message := self._exchange.next_message()) is None:
+            self._give_back()
+            await self._news()
+        self._give_back()
+        return message
+
+    def _give_back(self) -> None:
+        """Let the caller send as much as was taken."""
+        credit = self._exchange.take_credit()
+        if credit:
+            self._stream.consume(credit)
+            self._link.wake()
+
+    def _say(self, message: Message) -> None:
+        """Take what the application says."""
+        exchange, stream = self._exchange, self._stream
+        kind = exchange.check(message)
+        if kind == "websocket.send":
+            stream.send_message(*exchange.send(message))
+        elif kind == "websocket.accept":
+            stream.send_accept(exchange.accept(message))
+        elif kind == "websocket.http.response.body":
+            stream.send_data(exchange.deny_body(message))
+        elif exchange.stage is Stage.OPEN:
+            stream.send_close(exchange.close(message))
+            self._ring()
+        else:
+            stream.send_head(exchange.deny(message))
+        if exchange.stage is Stage.CLOSED and exchange.denial is not None:
+            stream.send_end()
+            self._ring()
+        self._link.wake()
+
+    def stream_event(self, event: Event) -> None:
+        """Take what happened to the stream."""
+        match event:
+            case MessageReceived(kind=v2.CLOSE, body=body):
+                self._closed(*close_of(body))
+            case MessageReceived(kind=kind, body=body, last=last, cost=cost):
+                if not self._exchange.feed(kind, body, last, cost):
+                    self._close(TOO_BIG, "message too big")
+                self._ring()
+            case StreamWritable():
+                self._release()
+            case StreamEnded():
+                self._exchange.disconnect()
+            case StreamReset():
+                self._closed(ABNORMAL, "")
+
+    def _closed(self, code: int, reason: str) -> None:
+        """The caller closed, or is gone; nobody reads what else there is to send."""
+        complete = self._exchange.stage is Stage.CLOSED
+        self._exchange.disconnect(code, reason)
+        self._stream.reset(Code.NO_ERROR, "app", "closed")
+        self._link.wake()
+        self._leave(complete)
+
+    def _close(self, code: int, reason: str) -> None:
+        """Close on behalf of the application."""
+        self._stream.send_close(close_body(code, reason))
+        self._link.wake()
+        self._exchange.disconnect(code, reason)
+        self._leave(False)
+
+    def abort(self) -> None:
+        """Close, since the process stops; the application gets a moment to hear of it."""
+        if self._exchange.stage is Stage.OPEN:
+            self._close(RESTART, "the receiver stopped")
+            self._bridge.loop.call_later(min(self._bridge.limits.cancel_grace / 2, _PATIENCE), self.task.cancel)
+            return
+        self._stream.reset(Code.DRAINING, "receiver", "the receiver stopped")
+        self._link.wake()
+        self._exchange.disconnect()
+        self.task.cancel()
+
+    def _finish(self, error: BaseException | None) -> bool:
+        """Close a WebSocket that is open, cut an answer that is not complete."""
+        stage = self._exchange.stage
+        if stage is Stage.OPEN:
+            self._stream.send_close(close_body(NORMAL if error is None else INTERNAL, ""))
+            self._link.wake()
+            self._exchange.disconnect()
+        elif stage is Stage.ASKED or stage is Stage.DENYING:
+            self._exchange.disconnect()
+            self._fail(error, "starting" if stage is Stage.ASKED else "completing")
+            return True
+        return False
 
 
 # --- the life of the application -------------------------------------------------
@@ -273,8 +486,8 @@ class LifespanCall:
     @ivar lifespan: how far it is.
     """
 
-    def __init__(self, app: App, loop: asyncio.AbstractEventLoop) -> None:
-        self.lifespan = Lifespan()
+    def __init__(self, app: App, loop: asyncio.AbstractEventLoop, mode: Mode = Mode.AUTO) -> None:
+        self.lifespan = Lifespan(mode)
         self._app = app
         self._loop = loop
         self._bell = Bell(loop)
@@ -287,6 +500,8 @@ class LifespanCall:
         @param most: seconds it may take.
         @raise AppStartError: if it says it cannot, or takes longer.
         """
+        if self.lifespan.mode is Mode.OFF:
+            return
         work = _call(self._app, self.lifespan.scope, self._receive, self._send)
         self._task = self._loop.create_task(work)
         self._task.add_done_callback(self._ended)
@@ -345,7 +560,7 @@ class LifespanCall:
 
     def _note(self, error: BaseException) -> None:
         """Log what ended the lifespan, unless the application said so itself."""
-        if self.lifespan.phase is Phase.STARTING:
+        if self.lifespan.phase is Phase.STARTING and self.lifespan.mode is Mode.AUTO:
             _log.info("the application takes no part in the lifespan ({kind})", kind=type(error).__name__)
         elif not self.lifespan.complaint:
             _log.failure("the lifespan of the application failed", failure=Failure(error))
@@ -386,8 +601,17 @@ class AppBridge:
     @ivar counts: what happened to its calls.
     """
 
-    def __init__(self, app: App, *, loop: asyncio.AbstractEventLoop, limits: Limits, root_path: str = "") -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        root_path: str = "",
+        lifespan: Mode = Mode.AUTO,
+    ) -> None:
         """
+        @param lifespan: whether the application has to take part in it.
         @param root_path: where the application is mounted, as ASGI means it.
         """
         self.loop = loop
@@ -395,7 +619,7 @@ class AppBridge:
         self.counts = Counts()
         self._app = app
         self._root_path = root_path
-        self._lifespan = LifespanCall(app, loop)
+        self._lifespan = LifespanCall(app, loop, lifespan)
         self._calls: set[Call] = set()
         self._idle: list[Deferred[None]] = []
         self._work: set[asyncio.Task[None]] = set()
@@ -414,7 +638,7 @@ class AppBridge:
         @return: fires when it has started or takes no part in that; fails with
             L{AppStartError}.
         """
-        self._lifespan = LifespanCall(self._app, self.loop)
+        self._lifespan = LifespanCall(self._app, self.loop, self._lifespan.lifespan.mode)
         return self._deferred(self._lifespan.start(self.limits.startup))
 
     def shutdown(self, most: float) -> Deferred[None]:
@@ -434,18 +658,29 @@ class AppBridge:
             link.wake()
             return
         try:
-            with_body = not event.ended or bool(event.body)
-            scope = http_scope(head, self._lifespan.lifespan.state, self._root_path, with_body=with_body)
+            call, scope = self._websocket_call(link, event) if head.protocol else self._http_call(link, event)
         except UnicodeEncodeError:
             stream.reset(Code.PROTOCOL, "receiver", "malformed head")
             link.wake()
             return
-        exchange = HttpExchange(scope, self.limits.body_pieces)
-        exchange.feed(event.body, event.ended)
-        call = stream.owner = Call(self, link, stream, exchange, head.id)
+        stream.owner = call
         self._calls.add(call)
         self.counts.called += 1
-        call.start(self._app, self._context.copy())
+        call.start(self._app, scope, self._context.copy())
+
+    def _http_call(self, link: Waker, event: RequestReceived) -> tuple[Call, dict[str, Any]]:
+        """Prepare a call for a request."""
+        with_body = not event.ended or bool(event.body)
+        scope = http_scope(event.head, self._lifespan.lifespan.state, self._root_path, with_body=with_body)
+        exchange = HttpExchange(scope, self.limits.body_pieces)
+        exchange.feed(event.body, event.ended)
+        return HttpCall(self, link, event.stream, exchange, event.head.id), scope
+
+    def _websocket_call(self, link: Waker, event: RequestReceived) -> tuple[Call, dict[str, Any]]:
+        """Prepare a call for a WebSocket."""
+        scope = websocket_scope(event.head, self._lifespan.lifespan.state, self._root_path)
+        exchange = WebSocketExchange(scope, self.limits.websocket_message)
+        return WebSocketCall(self, link, event.stream, exchange, event.head.id), scope
 
     def drain(self) -> Deferred[None]:
         """

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.logger import Logger
 
 from anp_twisted.auth.bearer import authorization
 from anp_twisted.auth.tokens import TokenSource
-from anp_twisted.errors import ANPError, CredentialError
+from anp_twisted.config.tables import ReceiverSettings
+from anp_twisted.errors import ANPError, CredentialError, SettingsError
 from anp_twisted.eventloop import loop_of, soon
 from anp_twisted.limits import Limits
 from anp_twisted.receiver.asgi import App
 from anp_twisted.receiver.bridge import AppBridge
-from anp_twisted.receiver.service import Gateway, ReceiverService, Surroundings
+from anp_twisted.receiver.crew import CrewService, Post
+from anp_twisted.receiver.lifespan import Mode
+from anp_twisted.receiver.service import Choice, ReceiverService, lanes_of
+from anp_twisted.receiver.uplink import Gateway, Lane, Surroundings
+from anp_twisted.receiver.workers import Crew
+from anp_twisted.transports.addresses import parse_gateway
+from anp_twisted.transports.proxies import proxy_of
+from anp_twisted.transports.ways import gateway_endpoint
 
 
 class BearerHeaders:
@@ -56,23 +65,103 @@ def new_instance() -> str:
     return secrets.token_hex(8)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """
+    Which gateways a receiver is linked to, and how it gets there.
+
+    @ivar urls: C{ws[s]://host[:port][/path]} each, the preferred one first.
+    @ivar tokens: where the token comes from.
+    @ivar paths: the prefixes that the application serves.
+    @ivar links: how many links there are to each gateway.
+    @ivar choice: what to do with several gateways.
+    @ivar proxy: see L{proxy_of<anp_twisted.transports.proxies.proxy_of>}.
+    @ivar environment: as C{os.environ}: what it says of proxies counts where C{proxy} is C{None}.
+    @ivar ca_file: a PEM file of the only authorities to trust.
+    @ivar insecure: let C{ws://} leave this machine.
+    @ivar attempts: see L{Gateway<anp_twisted.receiver.uplink.Gateway>}.
+    """
+
+    urls: Sequence[str]
+    tokens: TokenSource
+    paths: Sequence[str] = ("/",)
+    links: int = 1
+    choice: Choice = Choice.ALL
+    proxy: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca_file: str | None = None
+    insecure: bool = False
+    attempts: int = 0
+
+    def lanes(self, reactor: Any) -> list[Lane]:
+        """
+        Make what dials them.
+
+        @param reactor: the reactor it happens on.
+        @raise SettingsError: if that cannot be done as it is said here.
+        """
+        headers, instance = BearerHeaders(self.tokens), new_instance()
+        gateways = [self._gateway(reactor, url, headers, instance) for url in self.urls]
+        if len({gateway.url for gateway in gateways}) < len(gateways):
+            raise SettingsError("a gateway is named twice; more links to one are asked for with --links")
+        return lanes_of(gateways, links=self.links, choice=self.choice)
+
+    def _gateway(self, reactor: Any, url: str, headers: BearerHeaders, instance: str) -> Gateway:
+        """Make one of them."""
+        address = parse_gateway(url, insecure=self.insecure)
+        proxy = proxy_of(address, self.proxy, self.environment)
+        return Gateway(
+            url=address.url,
+            endpoint=gateway_endpoint(reactor, address, ca_file=self.ca_file, proxy=proxy),
+            headers=headers,
+            paths=tuple(self.paths),
+            instance=instance,
+            attempts=self.attempts,
+        )
+
+
 def build_receiver(
     reactor: Any,
     app: App,
-    gateway: Gateway,
+    lanes: Sequence[Lane],
     *,
     limits: Limits,
     announce: Callable[[str], None],
     give_up: Callable[[ANPError], None],
+    linked: Callable[[], None] = lambda: None,
+    troubled: Callable[[ANPError], None] = lambda _: None,
+    lifespan: Mode = Mode.AUTO,
 ) -> ReceiverService:
     """
     Make a receiver.
 
     @param reactor: the asyncio reactor.
+    @param lanes: see L{lanes_of<anp_twisted.receiver.service.lanes_of>}.
     @param announce: see L{Surroundings}.
     @param give_up: see L{Surroundings}.
+    @param linked: see L{Surroundings}.
+    @param troubled: see L{Surroundings}.
+    @param lifespan: whether the application has to take part in its lifespan.
     """
     around = Surroundings(
-        clock=reactor, soon=soon(reactor), draw=random.SystemRandom().random, announce=announce, give_up=give_up
+        clock=reactor,
+        soon=soon(reactor),
+        draw=random.SystemRandom().random,
+        announce=announce,
+        give_up=give_up,
+        linked=linked,
+        troubled=troubled,
     )
-    return ReceiverService(AppBridge(app, loop=loop_of(reactor), limits=limits), gateway, around)
+    bridge = AppBridge(app, loop=loop_of(reactor), limits=limits, lifespan=lifespan)
+    return ReceiverService(bridge, lanes, around)
+
+
+def build_crew(settings: ReceiverSettings, post: Post) -> CrewService:
+    """
+    Make what runs a receiver in several processes.
+
+    @param settings: of each of them.
+    """
+    draw = random.SystemRandom().random
+    crew = Crew(settings.workers, settings.limits(), draw=draw, reloading=settings.reload)
+    return CrewService(crew, settings, post)

@@ -16,6 +16,19 @@ from typing import Any, Final
 from anp_twisted.errors import InvalidMessage
 
 
+class Mode(Enum):
+    """
+    What an application is expected to know of lifespans; the values are what the operator writes.
+
+    C{AUTO}: one that knows nothing of them is served all the same. C{ON}: it is
+    not. C{OFF}: the application is not asked.
+    """
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 class Phase(Enum):
     """
     The life of an application.
@@ -67,12 +80,14 @@ class Lifespan:
     The machine.
 
     @ivar phase: where in its life the application is.
+    @ivar mode: what is expected of it.
     @ivar state: what it keeps for its requests; each scope gets a shallow copy.
     @ivar complaint: what it said when it could not start or stop.
     """
 
-    def __init__(self) -> None:
-        self.phase = Phase.STARTING
+    def __init__(self, mode: Mode = Mode.AUTO) -> None:
+        self.phase = Phase.UNHEARD if mode is Mode.OFF else Phase.STARTING
+        self.mode = mode
         self.state: dict[str, Any] = {}
         self.complaint = ""
         self._told: set[Phase] = set()
@@ -119,4 +134,8 @@ class Lifespan:
 
     def returned(self) -> None:
         """Note that the call of the application is over, by whatever way."""
+        if self.phase is Phase.STARTING and self.mode is Mode.ON:
+            self.phase = Phase.REFUSED
+            self.complaint = "it takes no part in the lifespan, and --lifespan on demands that"
+            return
         self.phase = _NEXT.get((self.phase, Input.RETURNED), self.phase)

@@ -1,286 +1,49 @@
 """
-The receiver as a Twisted service: starts the application, keeps a link, drains.
+The receiver as a Twisted service: starts the application, keeps its links, drains.
 
-An L{Uplink} dials one gateway again and again. When the gateway says goodbye, its
-uplink keeps the link for as long as requests run on it, and a new uplink looks for
-the gateway that comes next. When the receiver itself is to stop, it says goodbye
-and waits for what runs.
+Each L{Lane} has one L{Uplink} that takes requests or looks for a gateway, and
+others that finish what runs on links whose gateway said goodbye. When the
+receiver itself is to stop, it says goodbye on all of them and waits for what runs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
 from enum import Enum, auto
 from typing import Any, Final
 
-from twisted.application.internet import ClientService
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError, inlineCallbacks
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
-from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from anp_twisted import __version__
-from anp_twisted.errors import ANPError, AppStartError, ConnectionClosed, LinkLost, LinkRefused
-from anp_twisted.limits import Limits
+from anp_twisted.errors import ANPError, AppStartError, LinkRefused
 from anp_twisted.receiver.bridge import AppBridge
-from anp_twisted.session.events import GoawayReceived, RequestReceived
-from anp_twisted.transports.backoff import CREDENTIALS, Backoff, GivingUp
-from anp_twisted.transports.client import Dialling, LinkEndpoint
-from anp_twisted.transports.link import Link, Soon, Wiring
-from anp_twisted.wire import v2
-from anp_twisted.wire.heads import Hello
+from anp_twisted.receiver.uplink import Gateway, Lane, Surroundings, Tie, Uplink, reason_text
+from anp_twisted.transports.link import Link
 
 _URL: Final = re.compile(r"https?://[!-~]+")
 
 _MOST_UPLINKS: Final = 8
-"""Uplinks at once; a gateway that says goodbye more often than its requests end is not waited for."""
+"""Uplinks of a lane at once; a gateway that says goodbye more often than its requests end is not waited for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Choice(Enum):
+    """What to do with several gateways: be linked to all of them, or to the first that answers."""
+
+    ALL = "all"
+    FIRST = "first"
+
+
+def lanes_of(gateways: Sequence[Gateway], *, links: int = 1, choice: Choice = Choice.ALL) -> list[Lane]:
     """
-    What a receiver takes from the process it runs in.
+    Lay out the links of a receiver.
 
-    @ivar clock: the reactor's time.
-    @ivar soon: runs a function at the end of this turn of the reactor.
-    @ivar draw: a random number from 0 up to 1.
-    @ivar announce: gets the public URL, each time a link is open.
-    @ivar give_up: ends the process, since the receiver cannot do its work.
+    @param links: how many go to each gateway, or to the chosen one.
     """
-
-    clock: IReactorTime
-    soon: Soon
-    draw: Callable[[], float]
-    announce: Callable[[str], None]
-    give_up: Callable[[ANPError], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway:
-    """
-    Where the gateway is, and what it is told.
-
-    @ivar url: C{ws[s]://host:port/path}.
-    @ivar endpoint: makes the TCP or TLS connection.
-    @ivar headers: makes the header fields of one attempt, among them C{Authorization}.
-    @ivar paths: the prefixes that the application serves.
-    @ivar instance: names this process.
-    @ivar attempts: failures in a row after which to give up; 0 is never.
-    """
-
-    url: str
-    endpoint: IStreamClientEndpoint
-    headers: Callable[[], dict[str, str]]
-    paths: tuple[str, ...]
-    instance: str
-    attempts: int = 0
-
-
-def hello_of(gateway: Gateway, limits: Limits, generation: int = 0) -> Hello:
-    """
-    Say who this receiver is.
-
-    @param generation: how many gateways said goodbye. It is a part of the
-        instance: a new link replaces a lost one of the same instance, but not
-        one on which requests still run.
-    """
-    capacity = min(limits.in_flight, limits.streams)
-    return Hello(
-        versions=[v2.VERSION],
-        window=limits.stream_window,
-        connection_window=limits.connection_credit(capacity),
-        # Room beyond the capacity, for a gateway that lets go of a stream a moment later than we do.
-        max_streams=min(2 * capacity, limits.streams),
-        max_frame=limits.frame,
-        capacity=capacity,
-        software=f"anp-twisted/{__version__}",
-        instance=f"{gateway.instance}.{generation}",
-        paths=list(gateway.paths),
-    )
-
-
-def reason_text(reason: ANPError | None) -> str:
-    """
-    Say in one line why there is no link.
-
-    @param reason: what the attempt or the link ended with.
-    """
-    code = 0
-    if isinstance(reason, LinkRefused):
-        code = reason.status
-    elif isinstance(reason, LinkLost):
-        code = reason.closed_with
-    if code in CREDENTIALS:
-        return f"the gateway refused the token ({code})"
-    return (str(reason) if reason is not None else "") or "the link is gone"
-
-
-# --- one link ------------------------------------------------------------------
-
-
-class Tie(Enum):
-    """
-    What an uplink is doing.
-
-    C{DIALLING}: there is no link. C{LINKED}: requests may come. C{LEAVING}: one
-    side said goodbye; when the link ends there is no other. C{OVER}: it ended.
-    """
-
-    DIALLING = auto()
-    LINKED = auto()
-    LEAVING = auto()
-    LEFT = auto()
-    OVER = auto()
-
-
-_UNLINKED: Final = {Tie.LINKED: Tie.DIALLING, Tie.LEAVING: Tie.LEFT}
-"""What becomes of an uplink that loses its link; one that was stopped stays so."""
-
-
-class Ending(Protocol):
-    """What C{ClientService} holds for a link: it tells when the socket is gone."""
-
-    def __init__(self, gone: Callable[[], None]) -> None:
-        self._gone = gone
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The socket is gone, and everything that was written with it."""
-        self._gone()
-
-
-class Uplink:
-    """
-    One client and the link it has, while it has one; a L{LinkOwner<anp_twisted.transports.link.LinkOwner>}.
-
-    @ivar tie: what it is doing.
-    @ivar link: the link, while there is one.
-    @ivar backoff: when it dials again.
-    """
-
-    log = Logger()
-
-    def __init__(self, receiver: ReceiverService, generation: int) -> None:
-        """
-        @param receiver: hears what becomes of the link.
-        @param generation: see L{hello_of}.
-        """
-        around, gateway, limits = receiver.around, receiver.gateway, receiver.bridge.limits
-        self.tie = Tie.DIALLING
-        self.link: Link | None = None
-        self._receiver = receiver
-        self._url = gateway.url
-        self._attempts = gateway.attempts
-        self.backoff = Backoff(
-            limits,
-            around.clock.seconds,
-            draw=around.draw,
-            soon=around.soon,
-            giving_up=GivingUp(gateway.attempts, self._exhausted),
-        )
-        hello = hello_of(gateway, limits, generation)
-        dialling = Dialling(gateway.url, gateway.headers, lambda: hello, self.backoff)
-        endpoint = LinkEndpoint(gateway.endpoint, dialling, Wiring(around.clock, around.soon, limits, self))
-        factory = Factory.forProtocol(lambda: Ending(self._socket_gone))
-        self._client = ClientService(endpoint, factory, self._delay, around.clock)
-        self._clock = around.clock
-        self._start: IDelayedCall | None = None
-
-    def dial(self, delay: float = 0.0) -> None:
-        """
-        Look for the gateway until there is a link.
-
-        @param delay: seconds until the first attempt.
-        """
-        if delay:
-            self._start = self._clock.callLater(delay, self.dial)
-        else:
-            self._start = None
-            self._client.startService()
-
-    def leave(self) -> Deferred[None]:
-        """
-        Take no new request.
-
-        @return: fires when none runs on the link any more; it never fails.
-        """
-        if self.link is None:
-            return self.stop()
-        self.tie = Tie.LEAVING
-        return self.link.leave()
-
-    def stop(self) -> Deferred[None]:
-        """
-        End the link in good order, or look for one no longer.
-
-        @return: fires when the socket is gone; it never fails.
-        """
-        self.tie = Tie.OVER
-        if self._start is not None:
-            self._start.cancel()
-            self._start = None
-        return self._client.stopService().addCallback(lambda _: self._receiver.over(self))
-
-    def abort(self) -> None:
-        """Cut the link."""
-        if self.link is not None:
-            self.link.abort(ConnectionClosed("the receiver stops at once"))
-
-    # --- from the link --------------------------------------------------
-
-    def link_open(self, link: Link) -> None:
-        """Requests may come from now on."""
-        self.tie = Tie.LINKED
-        self.link = link
-        self._receiver.linked(link)
-
-    def link_event(self, link: Link, event: RequestReceived | GoawayReceived) -> None:
-        """Pass a request to the application, or make room for the next gateway."""
-        if isinstance(event, RequestReceived):
-            self._receiver.bridge.request_received(link, event)
-        elif self.tie is Tie.LINKED:
-            self.leave().addCallback(self._nothing_runs)
-            self._receiver.dismissed(self)
-
-    def _nothing_runs(self, _: None) -> None:
-        """Close the link that was left; it may have been lost or closed before."""
-        if self.tie is Tie.LEAVING:
-            self.stop()
-
-    def link_lost(self, link: Link, reason: ANPError) -> None:
-        """There is no link any more; the socket may be there for a moment."""
-        self.link = None
-        self.tie = _UNLINKED.get(self.tie, self.tie)
-
-    # --- from the client ------------------------------------------------
-
-    def _socket_gone(self) -> None:
-        """Keep the client from dialling again where the link is not wanted any more."""
-        # Not earlier: to stop a client while the last bytes are on their way would cut them off.
-        if self.tie is Tie.LEFT:
-            self.stop()
-
-    def _delay(self, failures: int) -> float:
-        """Say when to dial again, to the client and to the operator."""
-        delay = self.backoff(failures)
-        if self.tie is not Tie.DIALLING:
-            return delay
-        reason = self.backoff.reason
-        what = "cannot connect to" if isinstance(reason, LinkRefused) else "lost the link to"
-        then = "giving up" if 0 < self._attempts <= self.backoff.failures else f"next attempt in {delay:.1f} s"
-        self.log.warn("{what} {url}: {reason}; {then}", what=what, url=self._url, reason=reason_text(reason), then=then)
-        return delay
-
-    def _exhausted(self, reason: ANPError) -> None:
-        """Dial no more."""
-        if self.tie is Tie.DIALLING:
-            self._receiver.give_up(reason, self.backoff.failures)
-
-
-# --- the service ---------------------------------------------------------------
+    targets = [tuple(gateways)] if choice is Choice.FIRST else [(gateway,) for gateway in gateways]
+    return [Lane(target, number) for target in targets for number in range(links)]
 
 
 class Phase(Enum):
@@ -303,21 +66,24 @@ class ReceiverService(Service):
     The receiver.
 
     @ivar bridge: the application.
-    @ivar gateway: whom to dial.
+    @ivar lanes: whom to dial, one link each.
     @ivar around: the process it runs in.
     @ivar phase: where in its life it is.
-    @ivar uplinks: the clients; the last one is for new requests, the others finish old ones.
+    @ivar uplinks: the clients; the last one of each lane is for new requests, the others finish old ones.
     """
 
     log = Logger()
 
-    def __init__(self, bridge: AppBridge, gateway: Gateway, around: Surroundings) -> None:
+    def __init__(self, bridge: AppBridge, lanes: Sequence[Lane], around: Surroundings) -> None:
+        """
+        @param lanes: see L{lanes_of}.
+        """
+        assert lanes, "a receiver without a gateway"
         self.bridge = bridge
-        self.gateway = gateway
+        self.lanes = tuple(lanes)
         self.around = around
         self.phase = Phase.STOPPED
         self.uplinks: list[Uplink] = []
-        self._generation = 0
         self._starting: Deferred[None] | None = None
         self._waiting: Deferred[Any] | None = None
 
@@ -332,7 +98,13 @@ class ReceiverService(Service):
         """Dial for the first time."""
         self._starting = None
         self.phase = Phase.SERVING
-        self._add_uplink(0.0)
+        for lane in self.lanes:
+            self._add_uplink(lane, 0.0)
+
+    @property
+    def linked_count(self) -> int:
+        """How many links there are that requests may come over."""
+        return sum(uplink.tie is Tie.LINKED for uplink in self.uplinks)
 
     def _not_started(self, reason: Failure) -> None:
         """Without application there is nothing to serve."""
@@ -402,35 +174,39 @@ class ReceiverService(Service):
 
     # --- from the uplinks -----------------------------------------------
 
-    def _add_uplink(self, delay: float) -> None:
-        """Let a new client look for the gateway."""
-        uplink = Uplink(self, self._generation)
-        self._generation += 1
+    def _add_uplink(self, lane: Lane, delay: float, first: int = 0) -> None:
+        """Let a new client look for a gateway."""
+        uplink = Uplink(self, lane, first)
         self.uplinks.append(uplink)
         uplink.dial(delay)
 
-    def linked(self, link: Link) -> None:
+    def linked(self, uplink: Uplink, link: Link) -> None:
         """Tell where callers reach the application."""
-        peer = link.connection.peer
+        peer, gateway = link.connection.peer, uplink.gateway
         assert peer is not None, "a link is open before its HELLO"
-        paths = " ".join(self.gateway.paths)
-        self.log.info("connected to {url}, serving {paths}", url=self.gateway.url, paths=paths)
+        which = f" (link {uplink.lane.number + 1})" if uplink.lane.number else ""
+        paths = " ".join(gateway.paths)
+        self.log.info("connected to {url}{which}, serving {paths}", url=gateway.url, which=which, paths=paths)
+        self.around.linked()
         if _URL.fullmatch(peer.public_url):
-            self.around.announce(peer.public_url.rstrip("/") + self.gateway.paths[0])
+            self.around.announce(peer.public_url.rstrip("/") + gateway.paths[0])
         else:
             self.log.warn("the gateway does not say where callers reach it")
 
     def dismissed(self, uplink: Uplink) -> None:
         """Look for the next gateway, since this one takes no more requests to us."""
-        delay = uplink.backoff(0)
+        lane, rotation = uplink.lane, uplink.rotation
+        # What the gateway asks for is a pause before the next link to it; another one need not be waited for.
+        delay = rotation(0) if len(lane.gateways) == 1 else 0.0
         running = self.bridge.in_flight
         self.log.info(
             "the gateway is leaving; {running} requests finish, a new link in {delay:.1f} s",
             running=running,
             delay=delay,
         )
-        self._add_uplink(delay)
-        for surplus in self.uplinks[:-_MOST_UPLINKS]:
+        self._add_uplink(lane, delay, rotation.following)
+        mine = [one for one in self.uplinks if one.lane is lane]
+        for surplus in mine[:-_MOST_UPLINKS]:
             surplus.stop()
 
     def over(self, uplink: Uplink) -> None:
@@ -438,6 +214,9 @@ class ReceiverService(Service):
         if uplink in self.uplinks:
             self.uplinks.remove(uplink)
 
-    def give_up(self, reason: ANPError, failures: int) -> None:
-        """End the process, since the gateway cannot be reached."""
-        self.around.give_up(LinkRefused(f"gave up after {failures} attempts: {reason_text(reason)}"))
+    def exhausted(self, uplink: Uplink, reason: ANPError) -> None:
+        """End the process when no gateway can be reached over any lane."""
+        dialling = [one for one in self.uplinks if one.tie is not Tie.LEAVING]
+        if all(one.tie is Tie.DIALLING and one.hopeless for one in dialling):
+            failures = uplink.rotation.failures
+            self.around.give_up(LinkRefused(f"gave up after {failures} attempts: {reason_text(reason)}"))

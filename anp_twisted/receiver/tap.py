@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
 
 from anp_twisted.auth.tokens import TokenSource, source_of, token_path
 from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.tables import ReceiverSettings
-from anp_twisted.errors import CredentialError, SettingsError
+from anp_twisted.errors import ANPError, CredentialError, SettingsError
+from anp_twisted.receiver.lifespan import Mode
+
+if TYPE_CHECKING:
+    from anp_twisted.ops.logfile import LoggedService, OperatorLog
+    from anp_twisted.receiver.crew import CrewService
+    from anp_twisted.receiver.service import ReceiverService
+    from anp_twisted.receiver.uplink import Lane
+    from anp_twisted.shutdown import Failing
 
 
 class Options(SettingsOptions[ReceiverSettings]):
@@ -21,25 +30,31 @@ class Options(SettingsOptions[ReceiverSettings]):
     synopsis = "[options]"
 
 
-def _gateway(reactor: Any, settings: ReceiverSettings) -> Any:
+def lanes_for(reactor: Any, settings: ReceiverSettings) -> list[Lane]:
     """
     Find out whom to dial, and with which token.
 
     @raise SettingsError: if that cannot be done as the settings say.
     """
-    from anp_twisted.receiver.build import BearerHeaders, new_instance
-    from anp_twisted.receiver.service import Gateway
-    from anp_twisted.transports.addresses import gateway_endpoint, parse_gateway
+    from anp_twisted.receiver.build import Destination
+    from anp_twisted.receiver.service import Choice
+    from anp_twisted.transports.addresses import parse_gateway
 
-    address = parse_gateway(settings.gateway, insecure=settings.insecure)
-    return Gateway(
-        url=address.url,
-        endpoint=gateway_endpoint(reactor, address, ca_file=settings.ca_file),
-        headers=BearerHeaders(_token_source(settings)),
-        paths=settings.path,
-        instance=new_instance(),
+    for url in settings.gateway:  # before the token is looked for, which is not to be shown there
+        parse_gateway(url, insecure=settings.insecure)
+    destination = Destination(
+        urls=settings.gateway,
+        tokens=_token_source(settings),
+        paths=settings.served(),
+        links=settings.links,
+        choice=Choice(settings.gateways),
+        proxy=settings.proxy,
+        environment=os.environ,
+        ca_file=settings.ca_file,
+        insecure=settings.insecure,
         attempts=settings.max_reconnect_attempts,
     )
+    return destination.lanes(reactor)
 
 
 def _token_source(settings: ReceiverSettings) -> TokenSource:
@@ -57,30 +72,81 @@ def _token_source(settings: ReceiverSettings) -> TokenSource:
     return source
 
 
+def make_receiver(
+    reactor: Any,
+    settings: ReceiverSettings,
+    folder: str,
+    *,
+    announce: Callable[[str], None],
+    give_up: Callable[[ANPError], None],
+    linked: Callable[[], None] = lambda: None,
+) -> ReceiverService:
+    """
+    Import the application and make the receiver that serves it in this process.
+
+    @param folder: where the application is imported from.
+    @raise SettingsError: if that cannot be done as the settings say.
+    """
+    from anp_twisted.receiver.backends import load_backend
+    from anp_twisted.receiver.build import build_receiver
+
+    lanes, limits = lanes_for(reactor, settings), settings.limits()
+    return build_receiver(
+        reactor,
+        load_backend(reactor, settings, folder, limits),
+        lanes,
+        limits=limits,
+        announce=announce,
+        give_up=give_up,
+        linked=linked,
+        lifespan=Mode(settings.lifespan),
+    )
+
+
+def make_crew(
+    reactor: Any, settings: ReceiverSettings, top: LoggedService, *, log: OperatorLog, failing: Failing
+) -> CrewService:
+    """
+    Make what serves the application in processes of its own, and watches its files where that is wanted.
+
+    @param top: gets the services.
+    @raise SettingsError: if that cannot be done as the settings say.
+    """
+    from anp_twisted.receiver.build import build_crew
+    from anp_twisted.receiver.crew import Post
+    from anp_twisted.receiver.reload import ReloadWatch, watched_folders
+
+    lanes_for(reactor, settings)  # what is wrong with it is to be said once, and before anything starts
+    folder = os.getcwd()
+    folders = watched_folders(settings.reload_dir, folder) if settings.reload else ()
+    post = Post(reactor=reactor, folder=folder, write=log.write, announce=log.first.announce, give_up=failing.fail)
+    crew = build_crew(settings, post)
+    crew.setServiceParent(top)  # type: ignore[no-untyped-call]
+    if folders:
+        ReloadWatch(reactor, folders, crew.changed).setServiceParent(top)  # type: ignore[no-untyped-call]
+    return crew
+
+
 def _make(options: Options) -> IService:
     """Build everything; mistakes of the operator come out as L{SettingsError}."""
     from twisted.internet import reactor
 
     from anp_twisted.ops.logfile import LoggedService, operator_log
-    from anp_twisted.receiver.apps import load_app
-    from anp_twisted.receiver.build import build_receiver
+    from anp_twisted.receiver.lag import LagWatch
     from anp_twisted.shutdown import Failing, StopSignals
 
     settings = options.settings
     log = operator_log(options)
-    gateway = _gateway(reactor, settings)
     failing = Failing(reactor, options.command)
-    receiver = build_receiver(
-        reactor,
-        load_app(settings.app, os.getcwd()),
-        gateway,
-        limits=settings.limits(),
-        announce=log.first.announce,
-        give_up=failing.fail,
-    )
-    StopSignals(reactor, receiver.stop_at_once).install()
     top = LoggedService(log)
+    if settings.in_processes:
+        crew = make_crew(reactor, settings, top, log=log, failing=failing)
+        StopSignals(reactor, crew.stop_at_once).install()
+        return top
+    receiver = make_receiver(reactor, settings, os.getcwd(), announce=log.first.announce, give_up=failing.fail)
+    StopSignals(reactor, receiver.stop_at_once).install()
     receiver.setServiceParent(top)  # type: ignore[no-untyped-call]
+    LagWatch(reactor, settings.limits()).setServiceParent(top)  # type: ignore[no-untyped-call]
     return top
 
 

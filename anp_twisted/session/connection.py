@@ -138,7 +138,7 @@ class Connection:
         stream = Stream(self, self._last, window=self.peer.window, inbox=self.hello.window)
         stream.owner = owner
         self.streams[stream.id] = stream
-        stream.open_with(payload)
+        stream.open_with(payload, bool(head.protocol))
         if self._last >= _MOST_STREAM_ID:
             self.leave()
         return stream
@@ -255,6 +255,8 @@ class Connection:
         self._last = number
         self._inbox.received(len(frame.body))
         head = self._head(RequestHead, frame)
+        if head is not None and head.protocol and (frame.end or frame.body):
+            head = None  # a WebSocket begins with nothing but its head
         refusal = self._refusal() if head is not None else Reset(int(Code.PROTOCOL), "tunnel", "malformed head", False)
         if refusal is not None or head is None:
             self._refuse(frame, refusal)
@@ -263,6 +265,8 @@ class Connection:
         stream = Stream(self, number, window=self.peer.window, inbox=self.hello.window)
         stream.enter(Phase.OPEN)
         stream.receiving = Half.DONE if frame.end else Half.BODY
+        if head.protocol:
+            stream.receiving, stream.sending = Half.WAIT, Half.OFFER
         stream.inbox.received(len(frame.body))
         self.streams[number] = stream
         self._events.append(events.RequestReceived(stream, head, bytes(frame.body), frame.end))
@@ -295,6 +299,9 @@ class Connection:
         if stream is None:
             return
         head = self._head(ResponseHead, frame)
+        if head is not None and head.status == 101:
+            self._accept(stream, frame, head)
+            return
         informational = head is not None and head.status < 200
         if informational:
             stream.informational += 1
@@ -308,6 +315,14 @@ class Connection:
         else:
             self._events.append(events.ResponseReceived(stream, head, bytes(frame.body), frame.end))
             self._maybe_end(stream)
+
+    def _accept(self, stream: Stream, frame: Frame, head: ResponseHead) -> None:
+        """Let messages go both ways, if a WebSocket was asked for."""
+        if frame.body or frame.end:
+            self._fault(stream, frame)
+        elif self._step(stream, frame, Part.ACCEPT):
+            stream.sending = Half.MESSAGES
+            self._events.append(events.AcceptReceived(stream, head))
 
     def _data(self, frame: Frame) -> None:
         """Take body bytes, trailers and the end; a frame must have one of the last or of the first."""
@@ -334,8 +349,9 @@ class Connection:
         if following is None:
             self._fault(stream, frame)
             return False
-        self._inbox.received(len(frame.body))
-        stream.inbox.received(len(frame.body))
+        cost = v2.cost(frame)
+        self._inbox.received(cost)
+        stream.inbox.received(cost)
         stream.receiving = ADVANCE[following, Part.END] if frame.end else following
         return True
 
@@ -392,8 +408,19 @@ class Connection:
         self._events.append(events.PongReceived(frame.meta or b""))
 
     def _message(self, frame: Frame) -> None:
-        """Refuse a WebSocket message: no stream carries one."""
-        self._offend(frame)
+        """Take a WebSocket message, or a part of one; a close may cut one short."""
+        stream = self._stream_of(frame)
+        if stream is None:
+            return
+        kind = frame.meta[0] if frame.meta else 0
+        other = stream.joining not in (0, kind & ~v2.LAST) and not frame.end
+        if other or not v2.message_is_right(frame):
+            self._fault(stream, frame)
+        elif self._step(stream, frame, Part.MESSAGE):
+            last, kind = bool(kind & v2.LAST), kind & ~v2.LAST
+            stream.joining = 0 if last else kind
+            self._events.append(events.MessageReceived(stream, kind, bytes(frame.body), last, v2.cost(frame)))
+            self._maybe_end(stream)
 
     # --- the books ------------------------------------------------------
 
@@ -403,8 +430,8 @@ class Connection:
         if stream is not None and stream.phase is Phase.OPEN:
             return stream
         if frame.stream in self._late:
-            self._inbox.received(len(frame.body))
-            self._return_to_connection(len(frame.body))
+            self._inbox.received(v2.cost(frame))
+            self._return_to_connection(v2.cost(frame))
             if frame.end:
                 del self._late[frame.stream]
         else:
@@ -425,8 +452,8 @@ class Connection:
         self.offences += 1
         if self.offences > self._limits.offences:
             raise UnexpectedFrame(f"frame type {frame.kind:#04x} on stream {frame.stream}, once too often")
-        self._inbox.received(len(frame.body))
-        self._return_to_connection(len(frame.body))
+        self._inbox.received(v2.cost(frame))
+        self._return_to_connection(v2.cost(frame))
 
     def _remember(self, number: int) -> None:
         """Note that frames of a stream may still be under way; the oldest note goes first."""

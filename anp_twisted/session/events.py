@@ -60,6 +60,34 @@ class ResponseReceived(Struct, frozen=True):
     ended: bool
 
 
+class AcceptReceived(Struct, frozen=True):
+    """
+    The application accepted the WebSocket; from now on messages go both ways.
+
+    @ivar head: its status is 101.
+    """
+
+    stream: Stream
+    head: ResponseHead
+
+
+class MessageReceived(Struct, frozen=True):
+    """
+    A part of a WebSocket message came, or a close, which is the end of its direction.
+
+    @ivar kind: L{TEXT<anp_twisted.wire.v2.TEXT>}, L{BINARY<anp_twisted.wire.v2.BINARY>} or
+        L{CLOSE<anp_twisted.wire.v2.CLOSE>}; the same for all parts of a message.
+    @ivar last: whether the message ends with it.
+    @ivar cost: what to consume when it was taken.
+    """
+
+    stream: Stream
+    kind: int
+    body: bytes
+    last: bool
+    cost: int
+
+
 class DataReceived(Struct, frozen=True):
     """
     Body bytes came, or the end, or both.
@@ -113,7 +141,9 @@ Event = (
     | RequestReceived
     | InformationalReceived
     | ResponseReceived
+    | AcceptReceived
     | DataReceived
+    | MessageReceived
     | StreamReset
     | StreamWritable
     | StreamEnded

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from anp_twisted.limits import Limits
-from anp_twisted.session.stream import Part, Phase, Place, Stream
+from anp_twisted.session.stream import Part, Phase, Place, Stream, cost_of
 from anp_twisted.session.windows import SendWindow
 from anp_twisted.wire import tlv, v2
 from anp_twisted.wire.v2 import Kind
@@ -121,7 +121,7 @@ class Outbound:
         while self._ready:
             stream = self._ready.popleft()
             stream.place = Place.IDLE
-            if stream.outbox[0][0] is Part.DATA and not self.window.credit:
+            if stream.lacks(self.window.credit):
                 stream.place = Place.STARVED
                 self._starved.append(stream)
                 continue
@@ -141,15 +141,34 @@ class Outbound:
         """Join head, first body bytes and end into one frame where they wait together."""
         part, payload = stream.outbox[0]
         kind, meta, body = Kind.DATA, None, b""  # type: tuple[Kind, bytes | None, tlv.Value]
-        if part is Part.HEAD or part is Part.INFORMATIONAL:
+        if part is not Part.DATA and part is not Part.END:
+            if part is Part.MESSAGE:
+                return self._compose_message(stream)
             stream.outbox.popleft()
             kind, meta = self._head_kind, bytes(payload)
-            if part is Part.INFORMATIONAL:
+            if part is not Part.HEAD:
                 return v2.encode(kind, stream.id, False, meta)
         if stream.outbox and stream.outbox[0][0] is Part.DATA:
             body = self._take(stream)
         end, trailers = self._ending(stream, kind)
         return v2.encode(kind, stream.id, end, trailers or meta, body)
+
+    def _compose_message(self, stream: Stream) -> bytes:
+        """Make a MESSAGE, of as much as the credit allows; a close takes the end with it."""
+        payload = stream.outbox.popleft()[1]
+        kind, cost = payload[0], cost_of(payload)
+        stream.backlog -= cost
+        room = min(stream.window.credit, self.window.credit)
+        if cost > room:
+            size = 1 + room - v2.MESSAGE_COST
+            rest = bytes((kind,)) + payload[size:]
+            stream.outbox.appendleft((Part.MESSAGE, rest))
+            stream.backlog += cost_of(rest)
+            kind, payload, cost = kind & ~v2.LAST, payload[:size], room
+        stream.window.take(cost)
+        self.window.take(cost)
+        end, _ = self._ending(stream, Kind.MESSAGE)
+        return v2.encode(Kind.MESSAGE, stream.id, end, bytes((kind,)), memoryview(payload)[1:])
 
     def _take(self, stream: Stream) -> tlv.Value:
         """Take body bytes of the first piece, as many as the credit allows."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from anp_twisted.errors import Code, InvalidMessage, StreamClosed
 from anp_twisted.limits import Limits
 from anp_twisted.session.windows import ReceiveWindow, SendWindow
-from anp_twisted.wire import heads
+from anp_twisted.wire import heads, v2
 from anp_twisted.wire.heads import Pairs, RequestHead, Reset, ResponseHead, Trailers
 from anp_twisted.wire.tlv import Value
 
@@ -40,20 +40,27 @@ class Half(_Key):
     How far one direction is.
 
     A request starts at C{BODY}, since its head opens the stream; an answer
-    starts at C{HEAD}.
+    starts at C{HEAD}. Where a WebSocket is asked for, the request starts at
+    C{WAIT} and the answer at C{OFFER}; C{WAIT} lasts until the answer has gone on
+    to C{MESSAGES}, and goes there with it.
     """
 
     HEAD = auto()
+    OFFER = auto()
+    WAIT = auto()
     BODY = auto()
+    MESSAGES = auto()
     DONE = auto()
 
 
 class Part(_Key):
-    """What one direction can carry next."""
+    """What one direction can carry next; C{ACCEPT} is the head that makes a stream a WebSocket."""
 
     INFORMATIONAL = auto()
     HEAD = auto()
+    ACCEPT = auto()
     DATA = auto()
+    MESSAGE = auto()
     END = auto()
 
 
@@ -61,9 +68,17 @@ class Part(_Key):
 ADVANCE: dict[tuple[Half, Part], Half] = {
     (Half.HEAD, Part.INFORMATIONAL): Half.HEAD,
     (Half.HEAD, Part.HEAD): Half.BODY,
+    (Half.OFFER, Part.INFORMATIONAL): Half.OFFER,
+    (Half.OFFER, Part.HEAD): Half.BODY,
+    (Half.OFFER, Part.ACCEPT): Half.MESSAGES,
     (Half.BODY, Part.DATA): Half.BODY,
     (Half.BODY, Part.END): Half.DONE,
+    (Half.MESSAGES, Part.MESSAGE): Half.MESSAGES,
+    (Half.MESSAGES, Part.END): Half.DONE,
 }
+
+#: Where an answer stands before its head.
+_UNANSWERED = frozenset({Half.HEAD, Half.OFFER})
 
 
 class Phase(_Key):
@@ -103,6 +118,16 @@ class Place(_Key):
     STARVED = auto()
 
 
+def cost_of(message: Value) -> int:
+    """Tell the credit that a MESSAGE takes, its kind before its body; a close takes none."""
+    return 0 if message[0] == v2.CLOSE | v2.LAST else v2.MESSAGE_COST + len(message) - 1
+
+
+def least_of(message: Value) -> int:
+    """Tell the credit with which something of a MESSAGE can be sent; a close is sent with none."""
+    return min(cost_of(message), v2.MESSAGE_COST + 1)
+
+
 def encode_head(head: RequestHead | ResponseHead | Trailers, limits: Limits) -> bytes:
     """
     Make the JSON of a head that the peer will take.
@@ -139,8 +164,9 @@ class Stream:
     @ivar window: credit this side may still use.
     @ivar inbox: credit the peer may still use.
     @ivar outbox: what waits to be sent, in order.
-    @ivar backlog: body bytes in C{outbox}.
+    @ivar backlog: credit that C{outbox} needs.
     @ivar informational: heads below 200 that were sent or received.
+    @ivar joining: the kind of the message of which a part was received, 0 between two.
     @ivar pausing: the producer was told to pause and waits for
         L{StreamWritable<anp_twisted.session.events.StreamWritable>}.
     """
@@ -151,6 +177,7 @@ class Stream:
         "id",
         "inbox",
         "informational",
+        "joining",
         "outbox",
         "owner",
         "pausing",
@@ -174,6 +201,7 @@ class Stream:
         self.outbox: deque[tuple[Part, Value]] = deque()
         self.backlog = 0
         self.informational = 0
+        self.joining = 0
         self.pausing = False
 
     @property
@@ -184,7 +212,7 @@ class Stream:
     @property
     def answered(self) -> bool:
         """Whether a head of the peer came, so that an application has the request."""
-        return self.receiving is not Half.HEAD or self.informational > 0
+        return self.receiving not in _UNANSWERED or self.informational > 0
 
     @property
     def informational_allowed(self) -> bool:
@@ -196,9 +224,15 @@ class Stream:
         assert phase in FOLLOWS[self.phase], f"{phase.name} cannot follow {self.phase.name}"
         self.phase = phase
 
-    def open_with(self, head: bytes) -> None:
-        """Queue the encoded head of a request; the connection calls it once."""
-        self.sending = Half.BODY
+    def open_with(self, head: bytes, websocket: bool) -> None:
+        """
+        Queue the encoded head of a request; the connection calls it once.
+
+        @param websocket: whether it asks for one.
+        """
+        self.sending = Half.WAIT if websocket else Half.BODY
+        if websocket:
+            self.receiving = Half.OFFER
         self.outbox.append((Part.HEAD, head))
         self._keeper.outbound.touch(self)
 
@@ -248,6 +282,51 @@ class Stream:
             self.pausing = True
         return self.pausing
 
+    def send_accept(self, head: ResponseHead) -> None:
+        """
+        Queue the head that accepts a WebSocket; messages may follow in both directions.
+
+        @param head: its status is 101.
+        @raise InvalidMessage: for a head over a cap.
+        @raise StreamClosed: if none was asked for, or was answered, or the stream is gone.
+        """
+        assert head.status == 101, "only 101 accepts a WebSocket"
+        self._put(Part.ACCEPT, encode_head(head, self._keeper.outbound.limits))
+        self.receiving = Half.MESSAGES
+
+    def send_message(self, kind: int, data: bytes, last: bool = True) -> bool:
+        """
+        Queue a WebSocket message, or a part of one.
+
+        @param kind: L{v2.TEXT} or L{v2.BINARY}, the same for all parts of a message.
+        @param last: whether the message ends with it.
+        @return: whether the producer should pause, as L{send_data} does.
+        @raise StreamClosed: if this direction is no WebSocket, or closed, or the stream is gone.
+        """
+        outbound = self._keeper.outbound
+        most = outbound.most_data
+        if not data and not last:
+            return self.pausing
+        for start in range(0, len(data) or 1, most):
+            part = data[start : start + most]
+            ends = last and start + most >= len(data)
+            self._put(Part.MESSAGE, bytes((kind | v2.LAST if ends else kind,)) + part)
+            self.backlog += v2.MESSAGE_COST + len(part)
+        if self.backlog > outbound.limits.stream_backlog:
+            self.pausing = True
+        return self.pausing
+
+    def send_close(self, body: bytes) -> None:
+        """
+        Queue the close of a WebSocket, which ends this direction.
+
+        @param body: that of a close frame: nothing, or a code and a reason, 125 bytes at most.
+        @raise StreamClosed: as L{send_message} does.
+        """
+        assert len(body) <= 125 and len(body) != 1, "no body of a close frame"
+        self._put(Part.MESSAGE, bytes((v2.CLOSE | v2.LAST,)) + body)
+        self._put(Part.END, b"")
+
     def send_end(self, trailers: Pairs | None = None) -> None:
         """
         Queue the end of this direction.
@@ -291,6 +370,7 @@ class Stream:
         self.inbox.invariants()
         assert self.window.credit >= 0, "sent beyond the credit"
         waiting = sum(len(payload) for part, payload in self.outbox if part is Part.DATA)
+        waiting += sum(cost_of(payload) for part, payload in self.outbox if part is Part.MESSAGE)
         assert self.backlog == waiting, "the backlog and the outbox disagree"
         assert self.alive or not (self.outbox or self.pausing), "a dead stream wants to send"
         assert self.place is not Place.IDLE or not self.outbox or self.starving, "a stream with a turn to take has none"
@@ -298,7 +378,14 @@ class Stream:
     @property
     def starving(self) -> bool:
         """Whether what it would send next needs credit of its own, and there is none."""
-        return bool(self.outbox) and self.outbox[0][0] is Part.DATA and not self.window.credit
+        return bool(self.outbox) and self.lacks(self.window.credit)
+
+    def lacks(self, credit: int) -> bool:
+        """Tell whether C{credit} is too little for what it would send next; there is something."""
+        part, payload = self.outbox[0]
+        if part is Part.DATA:
+            return not credit
+        return part is Part.MESSAGE and credit < least_of(payload)
 
     def _put(self, part: Part, payload: Value) -> None:
         """Queue one part where the table allows it."""

@@ -56,14 +56,16 @@ class LinkInMemory:
         self.others: list[events.Event] = []
         self.closed: tuple[int, str] | None = None
         self.held = False
+        self._leavers: list[Deferred[None]] = []
 
     def wake(self) -> None:
         """Everything that is due crosses when the test pumps."""
 
     def leave(self, retry_after: float = 0.0) -> Deferred[None]:
-        """Say GOAWAY."""
+        """Say GOAWAY; it has fired when no stream is left."""
         self.connection.leave(Code.DRAINING, retry_after)
-        return Deferred()
+        self._leavers.append(Deferred())
+        return self._leavers[-1]
 
     def close(self, code: int, reason: str) -> None:
         """End it."""
@@ -91,6 +93,10 @@ class LinkInMemory:
             moved = True
         for event in self.connection.take_events():
             self._tell(event)
+        if not self.connection.streams:
+            leavers, self._leavers = self._leavers, []
+            for done in leavers:
+                done.callback(None)
         return moved
 
     def _tell(self, event: events.Event) -> None:
@@ -163,6 +169,7 @@ class Lab:
         self.links: list[LinkInMemory] = []
         self.records: list[AccessRecord] = []
         self.starting = False
+        self._instances = count()
         self.receivers = Receivers(RouteTable(), self.clock, self.limits)
         self.exchanges = Exchanges(
             self.receivers, self.clock, limits=self.limits, wall=lambda: 1.0e9, record=self.records.append
@@ -180,7 +187,7 @@ class Lab:
 
     def hello(self, **values: Any) -> Hello:
         """What a receiver says of itself."""
-        settings: dict[str, Any] = {"paths": ["/"], "capacity": 100, "instance": f"i{len(self.links)}", **values}
+        settings: dict[str, Any] = {"paths": ["/"], "capacity": 100, "instance": f"i{next(self._instances)}", **values}
         window, whole = self.limits.stream_window, self.limits.connection_window
         return Hello([2], window, whole, settings.pop("max_streams", 100), self.limits.frame, **settings)
 

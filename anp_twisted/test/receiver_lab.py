@@ -26,7 +26,8 @@ from anp_twisted.errors import ANPError
 from anp_twisted.limits import Limits
 from anp_twisted.receiver.asgi import App
 from anp_twisted.receiver.bridge import AppBridge
-from anp_twisted.receiver.service import Gateway, ReceiverService, Surroundings
+from anp_twisted.receiver.service import Choice, ReceiverService, lanes_of
+from anp_twisted.receiver.uplink import Gateway, Surroundings
 from anp_twisted.session.events import GoawayReceived, RequestReceived
 from anp_twisted.test.receiver_rig import Caller, the_loop
 from anp_twisted.transports.link import Link
@@ -132,59 +133,107 @@ class GatewayEnd:
 
 
 @implementer(IStreamClientEndpoint)
+class Door:
+    """
+    An address that the receiver dials.
+
+    @ivar refuse: a status that answers, or -1 for nobody; 0 is a gateway.
+    @ivar pipes: the connections that were made.
+    """
+
+    def __init__(self, lab: ReceiverLab, host: str) -> None:
+        self.host = host
+        self.refuse = 0
+        self.pipes: list[Pipe] = []
+        self._lab = lab
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        lab = self._lab
+        lab.dialled.append(lab.clock.seconds())
+        lab.doors_dialled.append(self.host)
+        if self.refuse < 0:
+            return fail(ConnectionRefusedError())
+        client = protocolFactory.buildProtocol(ADDRESS)
+        assert client is not None
+        pipe = Pipe(client, Refusing(self.refuse) if self.refuse else lab.gateway.protocol())
+        self.pipes.append(pipe)
+        lab.pipes.append(pipe)
+        return succeed(client)
+
+
 class ReceiverLab:
     """
-    The receiver; it is also the endpoint that it dials.
+    The receiver.
 
     @ivar gateway: who answers at the address.
     @ivar refuse: a status that answers instead, or -1 for nobody.
     @ivar moving: whether what is written arrives.
-    @ivar dialled: when it was dialled.
+    @ivar dialled: when something was dialled.
+    @ivar doors_dialled: what was dialled then.
+    @ivar doors: the addresses there are; the same gateway is behind each.
     @ivar announced: the public URLs it told.
     @ivar given_up: why it gave up.
     """
 
-    def __init__(self, app: App, limits: Limits | None = None, *, public_url: str = "http://gate.example", **more: Any):
+    def __init__(
+        self,
+        app: App,
+        limits: Limits | None = None,
+        *,
+        public_url: str = "http://gate.example",
+        links: int = 1,
+        hosts: tuple[str, ...] = ("192.0.2.1",),
+        choice: Choice = Choice.ALL,
+        **more: Any,
+    ):
         self.limits = limits or Limits(cancel_grace=0.0, startup=1.0, shutdown=1.0)
         self.clock = Clock()
         self.clock.advance(1000.0)
-        self.refuse = 0
         self.moving = True
         self.dialled: list[float] = []
+        self.doors_dialled: list[str] = []
         self.announced: list[str] = []
         self.given_up: list[ANPError] = []
         self.pipes: list[Pipe] = []
         self._due: list[Callable[[], None]] = []
         self.gateway = GatewayEnd(self, public_url)
         gateway = Gateway(
-            url="ws://192.0.2.1:9877/ws",
-            endpoint=self,
+            url="",
+            endpoint=Door(self, ""),
             headers=lambda: {"Authorization": "Bearer secret"},
             paths=("/",),
             instance="i",
         )
+        self.doors = [Door(self, host) for host in hosts]
+        gateways = [replace(gateway, url=f"ws://{door.host}:9877/ws", endpoint=door, **more) for door in self.doors]
+        self.troubles: list[ANPError] = []
         around = Surroundings(
             clock=self.clock,
             soon=self.soon,
             draw=lambda: 1.0,
             announce=self.announced.append,
             give_up=self.given_up.append,
+            troubled=self.troubles.append,
         )
         bridge = AppBridge(app, loop=the_loop(), limits=self.limits)
-        self.service = ReceiverService(bridge, replace(gateway, **more), around)
+        self.service = ReceiverService(bridge, lanes_of(gateways, links=links, choice=choice), around)
 
     def soon(self, function: Callable[[], None]) -> None:
         self._due.append(function)
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        self.dialled.append(self.clock.seconds())
-        if self.refuse < 0:
-            return fail(ConnectionRefusedError())
-        client = protocolFactory.buildProtocol(ADDRESS)
-        assert client is not None
-        server: IProtocol = Refusing(self.refuse) if self.refuse else self.gateway.protocol()
-        self.pipes.append(Pipe(client, server))
-        return succeed(client)
+    @property
+    def refuse(self) -> int:
+        return self.doors[0].refuse
+
+    @refuse.setter
+    def refuse(self, status: int) -> None:
+        for door in self.doors:
+            door.refuse = status
+
+    @property
+    def open_at(self) -> list[int]:
+        """The number of open connections at each address."""
+        return [sum(pipe.open for pipe in door.pipes) for door in self.doors]
 
     async def settle(self, advance: float = 0.0) -> None:
         """

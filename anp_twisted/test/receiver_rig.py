@@ -91,7 +91,8 @@ class Caller:
             case events.ResponseReceived(head=head, body=body, ended=ended):
                 self.head.set_result(head)
                 self._body(body, ended)
-            case events.DataReceived(body=body, ended=ended):
+            case events.DataReceived(body=body, ended=ended, trailers=trailers):
+                self.trailers += trailers
                 self._body(body, ended)
             case events.StreamReset(reset=reset):
                 self._over(reset)

@@ -11,7 +11,7 @@ from anp_twisted.session.connection import Connection, Role
 from anp_twisted.session.events import Event, HelloReceived, RequestReceived
 from anp_twisted.session.stream import Stream
 from anp_twisted.wire import heads, v2
-from anp_twisted.wire.heads import Hello, Pairs, RequestHead, ResponseHead
+from anp_twisted.wire.heads import WEBSOCKET, Hello, Pairs, RequestHead, ResponseHead
 
 WINDOW = 64 * KIB
 
@@ -26,6 +26,11 @@ def hello(
 def request(method: str = "GET", headers: Pairs | None = None) -> RequestHead:
     """The head of a request."""
     return RequestHead(method, "/", headers or [])
+
+
+def websocket() -> RequestHead:
+    """The head of a request for a WebSocket."""
+    return RequestHead("GET", "/", [], protocol=WEBSOCKET)
 
 
 def response(status: int = 200, headers: Pairs | None = None) -> ResponseHead:

@@ -50,3 +50,12 @@ class DocumentTests(SynchronousTestCase):
                 read_document(self.write(data, 0o640))
             self.assertNotIn("geheim", str(caught.exception))
             self.assertIn("geheim", repr(read_document(self.write(data, 0o600))))
+
+    def test_passwordThatOthersCanRead(self) -> None:
+        """So must one with the password of a proxy; a proxy without is no secret."""
+        data = b'[receiver]\nproxy = "http://me:geheim@proxy.example"'
+        with self.assertRaisesRegex(CredentialError, "the password of a proxy .*chmod 600") as caught:
+            read_document(self.write(data, 0o644))
+        self.assertNotIn("geheim", str(caught.exception))
+        read_document(self.write(data, 0o600))
+        read_document(self.write(b'proxy = "http://proxy.example"', 0o644))

@@ -83,6 +83,21 @@ class KindTests(SynchronousTestCase):
             "ws://u:p@h/ws", "ws://h/ws#f", "ws://h/w s", "ws://h/\x00",
         )  # fmt: skip
 
+    def test_proxy(self) -> None:
+        """A proxy is an HTTP URL, or none; a password may be in it, but not where others read it."""
+        full = "http://me:hunter2@proxy.example:3128"
+        self.accepts(kinds.PROXY, {"http://a.example": "http://a.example", full: full, "off": "off", "NONE": "off"})
+        self.refuses(
+            kinds.PROXY, "https://a.example", "a.example:80", "http://", "http://a:99999", "http://a/b", "http://a?b"
+        )
+        self.assertEqual(kinds.PROXY.from_toml(full), full)
+        argv = kinds.PROXY.from_argv
+        assert argv is not None
+        self.assertEqual(argv("http://a.example"), "http://a.example")
+        with self.assertRaises(ValueError) as caught:
+            argv(full)
+        self.assertNotIn("hunter2", str(caught.exception))
+
     def test_httpUrl(self) -> None:
         """The public URL is an http or https URL."""
         self.accepts(kinds.HTTP_URL, {"https://example.com": "https://example.com", "http://h:1/": "http://h:1/"})

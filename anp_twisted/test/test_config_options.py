@@ -51,7 +51,7 @@ class OptionsTests(SynchronousTestCase):
         """Both spellings of an option with value, a flag, and repetition."""
         arguments = ("--app=m:app", "--path", "/a", "--path=/b", "--insecure")
         settings = self.parse(ReceiverOptions, *arguments).settings
-        self.assertEqual((settings.app, settings.path, settings.insecure), ("m:app", ("/a", "/b"), True))
+        self.assertEqual((settings.app, settings.path, settings.insecure), (("m:app",), ("/a", "/b"), True))
 
     def test_mapping(self) -> None:
         """The options are the mapping that Twisted expects, without the token."""

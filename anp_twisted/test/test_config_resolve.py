@@ -124,7 +124,7 @@ class FileTests(SynchronousTestCase):
         found = resolve(
             ReceiverSettings, options={}, environment={}, document={"app": "m:app", "gateway": "wss://h/ws"}, file="f"
         )
-        self.assertEqual(found.settings.gateway, "wss://h/ws")
+        self.assertEqual(found.settings.gateway, ("wss://h/ws",))
 
     def test_dashes(self) -> None:
         """Keys may be written as the options are, but only once."""

@@ -57,7 +57,7 @@ class TableTests(SynchronousTestCase):
 
     def test_defaultsAreTheLimits(self) -> None:
         """Without any setting each command works under the default caps."""
-        cases: list[CommonSettings] = [GatewaySettings(), BothSettings(), ReceiverSettings(app="m:app")]
+        cases: list[CommonSettings] = [GatewaySettings(), BothSettings(), ReceiverSettings(app=("m:app",))]
         for settings in cases:
             assert isinstance(settings, (GatewaySettings, BothSettings, ReceiverSettings))
             self.assertEqual(settings.limits(), DEFAULT_LIMITS)
@@ -75,10 +75,23 @@ class TableTests(SynchronousTestCase):
         ).limits()
         budgets = (gateway.connect_budget, gateway.first_byte_budget, gateway.idle_budget, gateway.total_budget)
         self.assertEqual((gateway.in_flight, *budgets, gateway.body, gateway.drain), (1, 2.0, 3.0, 4.0, 5.0, 6, 7.0))
-        receiver = ReceiverSettings(app="m:app", capacity=1, cancel_grace=2.0, drain=3.0).limits()
+        receiver = ReceiverSettings(app=("m:app",), capacity=1, cancel_grace=2.0, drain=3.0).limits()
         self.assertEqual((receiver.in_flight, receiver.cancel_grace, receiver.drain), (1, 2.0, 3.0))
         both = BothSettings(in_flight=1, cancel_grace=2.0, drain=3.0, body_limit=4).limits()
         self.assertEqual((both.in_flight, both.cancel_grace, both.drain, both.body), (1, 2.0, 3.0, 4))
+
+    def test_processes(self) -> None:
+        """More than one worker, or a reload, needs processes; folders to watch need something that watches."""
+        for cls in (ReceiverSettings, BothSettings):
+            cases: dict[str, tuple[dict[str, Any], bool]] = {
+                "nothing": ({}, False),
+                "one": ({"workers": 1}, False),
+                "two": ({"workers": 2}, True),
+                "reload": ({"reload": True, "reload_dir": ("a",)}, True),
+            }
+            for name, (given, wanted) in cases.items():
+                self.assertEqual(cls(app=("m:app",), **given).in_processes, wanted, name)
+            self.assertRaises(SettingsError, cls, app=("m:app",), reload_dir=("a",))
 
     def test_tlsByHalves(self) -> None:
         """A certificate without key, or a key without certificate, is refused."""

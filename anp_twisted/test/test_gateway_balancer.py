@@ -49,6 +49,20 @@ class BalanceTests(SynchronousTestCase):
         small.give_back()
         self.assertEqual(taken(pool), "small")
 
+    def test_avoid(self) -> None:
+        """One that is to be avoided is taken when no other has room."""
+        pool = Pool(b"")
+        first, second = Member("a", 2), Member("b", 1)
+        pool.add(first)
+        pool.add(second)
+        self.assertIs(pool.choose(), first)
+        self.assertIs(pool.choose(first), second)
+        second.take()
+        self.assertIs(pool.choose(first), first)
+        first.take()
+        first.take()
+        self.assertIsNone(pool.choose(first))
+
     def test_several_pools(self) -> None:
         """What a member has in flight counts in each of its pools."""
         one, two = Pool(b"/1"), Pool(b"/2")

@@ -52,15 +52,17 @@ class AnswerTests(ExchangeTestCase):
         self.check_rest()
 
     def test_pieces(self) -> None:
-        """Pieces of an answer without length stay the pieces they were."""
-        caller = self.lab.caller()
-        caller.get()
-        stream = self.link.requests[0].stream
-        stream.send_head(ResponseHead(200, []))
-        stream.send_data(b"one")
-        stream.send_data(b"three")
-        stream.send_end([("x-sum", "9")])
-        self.assertTrue(caller.received().endswith(b"3\r\none\r\n5\r\nthree\r\n0\r\nx-sum: 9\r\n\r\n"))
+        """Pieces of an answer without length stay the pieces they were; trailers go to who says that it knows them."""
+        for extra, trailer in ((b"", b""), (b"TE: gzip\r\nte: Trailers\r\n", b"x-sum: 9\r\n")):
+            caller = self.lab.caller()
+            caller.get(extra=extra)
+            stream = self.link.requests[-1].stream
+            stream.send_head(ResponseHead(200, []))
+            stream.send_data(b"one")
+            stream.send_data(b"three")
+            stream.send_end([("x-sum", "9")])
+            ending = b"3\r\none\r\n5\r\nthree\r\n0\r\n" + trailer + b"\r\n"
+            self.assertTrue(caller.received().endswith(ending), caller.received())
         self.check_rest()
 
     def test_informational(self) -> None:
@@ -172,20 +174,23 @@ class FailureTests(ExchangeTestCase):
             ResponseHead(200, [("a", "b\r\nc: d")]),
             ResponseHead(200, [("a b", "c")]),
             ResponseHead(200, [("content-length", "1"), ("content-length", "2")]),
-            ResponseHead(101, [("upgrade", "websocket")]),
         ]
         for head in heads:
             caller = self.lab.caller()
             caller.get()
             stream = self.link.requests[-1].stream
-            if head.status < 200:
-                stream.send_informational(head)
-                self.lab.settle()
-                self.assertEqual(caller.received(), b"")
-                self.lab.answer(self.link)
-                continue
             stream.send_head(head)
             self.assertEqual((caller.status, self.problem(caller)["source"]), (502, "app"), head)
+        self.check_rest()
+
+    def test_unasked_switch(self) -> None:
+        """A receiver that switches protocols where nobody asked for it loses the stream."""
+        caller = self.lab.caller()
+        caller.get()
+        stream = self.link.requests[-1].stream
+        stream.send_informational(ResponseHead(101, [("upgrade", "websocket")]))
+        self.assertEqual((caller.status, self.problem(caller)["source"]), (502, "tunnel"))
+        self.assertEqual(self.link.connection.offences, 1)
         self.check_rest()
 
     def test_too_long(self) -> None:
@@ -391,6 +396,172 @@ class OtherReceiverTests(ExchangeTestCase):
             caller.get()
             self.lab.answer(other)
         self.assertEqual((len(self.link.requests), len(other.requests)), (0, 4))
+
+
+class LostReceiverTests(ExchangeTestCase):
+    """What was dispatched to a receiver that is lost is asked of another one, where that can do no harm."""
+
+    def lose(self, request: bytes, *, after: bytes = b"") -> tuple[Caller, Any]:
+        """
+        Send a request to the first receiver, which is lost with it.
+
+        @param after: what the caller sends then.
+        @return: the caller, and the other receiver.
+        """
+        caller = self.lab.caller()
+        caller.send(request)
+        self.assertEqual(len(self.link.requests), 1)
+        other = self.lab.connect()
+        self.link.abort(ANPError("gone"))
+        self.lab.settle()
+        if after:
+            caller.send(after)
+        return caller, other
+
+    def test_idempotent(self) -> None:
+        """Each method of which two are no more than one goes to the other receiver, once."""
+        for method in (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"):
+            self.setUp()
+            caller, other = self.lose(method + b" /x HTTP/1.1\r\nHost: h\r\n\r\n")
+            (request,) = other.requests
+            self.assertEqual((request.head.method, request.head.target, caller.status), (method.decode(), "/x", 0))
+            self.lab.answer(other, b"" if method == b"HEAD" else b"ok")
+            self.assertEqual((caller.status, self.lab.exchanges.repeated), (200, 1))
+            self.check_rest()
+
+    def test_others(self) -> None:
+        """Any other may have been acted on, so its caller has to decide."""
+        for method in (b"POST", b"PATCH", b"QUERY"):
+            self.setUp()
+            caller, other = self.lose(method + b" /x HTTP/1.1\r\nHost: h\r\n\r\n")
+            self.assertEqual((caller.status, self.problem(caller)["source"], other.requests), (502, "tunnel", []))
+            self.check_rest()
+
+    def test_body(self) -> None:
+        """A body that could be kept goes with it, and so does the rest, which comes later."""
+        head = b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\n"
+        caller, other = self.lose(head + b"abc", after=b"def")
+        self.assertEqual(other.bodies(other.requests[0].stream), b"abcdef")
+        self.lab.answer(other)
+        self.assertEqual(caller.status, 200)
+        self.check_rest()
+
+    def test_large_body(self) -> None:
+        """A body that could not be kept does not."""
+        for size, status in ((65536, 0), (65537, 502)):
+            self.setUp()
+            head = b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size
+            caller, other = self.lose(head + b"x" * size)
+            self.assertEqual((caller.status, len(other.requests)), (status, int(not status)), size)
+
+    def test_answered(self) -> None:
+        """When a byte was answered, be it a head below 200, it is too late."""
+        caller = self.lab.caller()
+        caller.get()
+        other = self.lab.connect()
+        self.link.requests[0].stream.send_informational(ResponseHead(103, [("link", "</a>")]))
+        self.lab.settle()
+        self.link.abort(ANPError("gone"))
+        self.assertIn(b"HTTP/1.1 502 ", caller.received())
+        self.assertEqual(other.requests, [])
+        begun = self.lab.caller()
+        begun.get()
+        other.requests[0].stream.send_head(ResponseHead(200, []))
+        self.lab.settle()
+        third = self.lab.connect()
+        other.abort(ANPError("gone"))
+        self.assertEqual((begun.aborted, third.requests), (True, []))
+        self.check_rest()
+
+    def test_upgrade(self) -> None:
+        """A request for another protocol is asked once."""
+        caller, other = self.lose(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n")
+        self.assertEqual((caller.status, other.requests), (502, []))
+
+    def test_failed_elsewhere(self) -> None:
+        """An application that failed is an answer; nobody else is asked."""
+        caller = self.lab.caller()
+        caller.get()
+        other = self.lab.connect()
+        self.link.requests[0].stream.reset(Code.APP_FAILED, "app", "failed")
+        self.lab.settle()
+        self.assertEqual((caller.status, other.requests), (500, []))
+
+    def test_alone(self) -> None:
+        """Without another receiver the caller hears at once, since waiting would tell it nothing."""
+        caller = self.lab.caller()
+        caller.get()
+        self.link.abort(ANPError("gone"))
+        self.assertEqual((caller.status, self.problem(caller)["source"]), (502, "tunnel"))
+        self.check_rest()
+
+    def test_busy(self) -> None:
+        """If no other has room, the request waits for it."""
+        self.lab = Lab(in_flight=1)
+        self.link = self.lab.connect()
+        first, second = self.lab.caller(), self.lab.caller()
+        first.get(b"/1")
+        other = self.lab.connect()
+        second.get(b"/2")
+        self.link.abort(ANPError("gone"))
+        self.assertEqual((first.status, self.lab.receivers.parked), (0, 1))
+        self.lab.answer(other)
+        self.lab.answer(other)
+        self.assertEqual((first.status, second.status, other.requests[-1].head.target), (200, 200, "/1"))
+        self.check_rest()
+
+    def test_cap(self) -> None:
+        """A request that is the end of every receiver does not go round for ever."""
+        caller = self.lab.caller()
+        caller.get()
+        links = [self.link]
+        while caller.status == 0:
+            links.append(self.lab.connect())
+            links[-2].abort(ANPError("gone"))
+        self.assertEqual((caller.status, [len(link.requests) for link in links]), (502, [1, 1, 1, 1, 0]))
+        self.check_rest()
+
+    def test_refused_for_ever(self) -> None:
+        """A receiver that refuses all the same, though it has room, is not asked for ever."""
+        caller = self.lab.caller()
+        caller.get()
+        for number in range(self.lab.limits.dispatches):
+            self.assertEqual((caller.status, len(self.link.requests)), (0, number + 1))
+            self.link.requests[-1].stream.reset(Code.REFUSED, "receiver", dispatched=False)
+            self.lab.settle()
+        self.assertEqual(caller.status, 503)
+        self.check_rest()
+
+    def test_other_process(self) -> None:
+        """Another process is asked before another link of the one that was lost."""
+        self.lab = Lab()
+        links = [self.lab.connect(instance="p", link=number) for number in range(3)]
+        other = self.lab.connect(instance="q")
+        for _ in range(4):
+            self.lab.caller().get()
+        self.assertEqual([len(link.requests) for link in (*links, other)], [1, 1, 0, 2])
+        links[0].abort(ANPError("gone"))
+        self.lab.settle()
+        self.assertEqual([len(link.requests) for link in (*links, other)], [1, 1, 0, 3])
+
+
+class LastStreamTests(ExchangeTestCase):
+    """Stream ids run out."""
+
+    def test_new_link(self) -> None:
+        """The link takes nothing new, is closed when the last request on it has ended, and its successor serves."""
+        self.link.connection._last = self.link.far._last = 2**32 - 3
+        last = self.lab.caller()
+        last.get(b"/last")
+        successor = self.lab.connect(instance="i0")
+        caller = self.lab.caller()
+        caller.get(b"/next")
+        self.assertEqual([one.requests[-1].head.target for one in (self.link, successor)], ["/last", "/next"])
+        self.assertIn(self.link, self.lab.links)
+        self.lab.answer(self.link)
+        self.lab.answer(successor)
+        self.assertEqual((last.status, caller.status, self.link.closed), (200, 200, (1001, "no more streams")))
+        self.check_rest()
 
 
 class PressureTests(ExchangeTestCase):

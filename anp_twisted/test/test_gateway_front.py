@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from typing import Any
 
 from twisted.internet.protocol import Protocol
@@ -12,6 +13,7 @@ from anp_twisted.gateway.front import Front, LinkEntrance, LinkFront
 from anp_twisted.http.channel import PublicFactory
 from anp_twisted.test.gatewaylab import Caller, Lab
 
+OFFER = b"Sec-WebSocket-Protocol: anpx.2\r\n"
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 RIGHT = b"Authorization: Bearer right\r\n"
 
@@ -66,7 +68,8 @@ class FrontTests(SynchronousTestCase):
         """Whoever is no receiver hears why, as a problem document."""
         two = RIGHT + RIGHT
         rows = [
-            (b"GET", UPGRADE, 401),
+            (b"GET", UPGRADE + OFFER, 401),
+            (b"GET", UPGRADE + OFFER + b"Origin: http://x\r\n", 403),
             (b"GET", UPGRADE + b"Authorization: Bearer wrong\r\n", 401),
             (b"GET", UPGRADE + b"Authorization: Bearer righ\r\n", 401),
             (b"GET", UPGRADE + b"Authorization:\r\n", 401),
@@ -83,6 +86,15 @@ class FrontTests(SynchronousTestCase):
             self.assertEqual((document["status"], document["source"]), (status, "gateway"))
         self.assertEqual((self.links.asked, self.entrance.refused), ([], len(rows)))
         self.assertEqual([record.status for record in self.lab.records], [row[2] for row in rows])
+
+    def test_same_path(self) -> None:
+        """A WebSocket at that path that is no receiver's is the application's."""
+        link = self.lab.connect(features=["websocket"])
+        key = b"Sec-WebSocket-Key: " + b64encode(bytes(16)) + b"\r\nSec-WebSocket-Version: 13\r\n"
+        for extra in (b"", b"Sec-WebSocket-Protocol: chat\r\n", b"Origin: http://x\r\n"):
+            self.ask(b"/ws", UPGRADE + key + extra)
+        self.assertEqual([event.head.protocol for event in link.requests], ["websocket"] * 3)
+        self.assertEqual((self.links.asked, self.entrance.refused), ([], 0))
 
     def test_health(self) -> None:
         """The health page is the gateway's own, whatever receivers serve."""

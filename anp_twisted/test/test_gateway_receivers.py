@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.errors import ANPError
 from anp_twisted.session import events
-from anp_twisted.test.gatewaylab import Lab
+from anp_twisted.test.gatewaylab import Caller, Lab, LinkInMemory
 from anp_twisted.wire.heads import RequestHead
 
 
@@ -65,6 +67,17 @@ class ReceiversTests(SynchronousTestCase):
         self.lab.answer(new)
         self.assertEqual(caller.status, 200)
 
+    def test_asked_again(self) -> None:
+        """What the old link had in flight and may be asked twice goes over the new one at once."""
+        self.lab.connect(instance="x", capacity=2)
+        callers = [self.lab.caller(), self.lab.caller()]
+        callers[0].get()
+        callers[1].send(b"POST / HTTP/1.1\r\nHost: h\r\n\r\n")
+        new = self.lab.connect(instance="x", capacity=2)
+        self.assertEqual([request.head.method for request in new.requests], ["GET"])
+        self.lab.answer(new)
+        self.assertEqual([caller.status for caller in callers], [200, 502])
+
     def test_other_instances(self) -> None:
         """Other processes, and those that do not say which they are, stay."""
         for instance in ("x", "y", "", ""):
@@ -107,3 +120,105 @@ class ReceiversTests(SynchronousTestCase):
         self.lab.settle()
         self.assertEqual(link.connection.offences, 1)
         self.assertFalse([e for e in link.connection.take_events() if isinstance(e, events.RequestReceived)])
+
+
+class LinksTests(SynchronousTestCase):
+    """Several links of one process."""
+
+    def setUp(self) -> None:
+        """Begin with a process that has two."""
+        self.lab = Lab()
+        self.links = [self.connect(number) for number in range(2)]
+
+    def connect(self, number: int, **values: Any) -> LinkInMemory:
+        """Let a link of the process be made."""
+        return self.lab.connect(**{"instance": "p", "link": number, "capacity": 3, **values})
+
+    def ask(self, count: int) -> list[Caller]:
+        """Let callers ask."""
+        callers = [self.lab.caller() for _ in range(count)]
+        for caller in callers:
+            caller.get()
+        return callers
+
+    def test_capacity(self) -> None:
+        """It gets no more requests than one link would get, shared among them; the others wait."""
+        self.ask(4)
+        self.assertEqual([len(link.requests) for link in self.links], [2, 1])
+        self.assertEqual(self.lab.receivers.parked, 1)
+        self.lab.answer(self.links[0], which=0)
+        self.assertEqual([len(link.requests) for link in self.links], [3, 1])
+        self.assertEqual(self.lab.receivers.parked, 0)
+
+    def test_another_process(self) -> None:
+        """A process with two links gets as much as one with one."""
+        other = self.lab.connect(instance="q", capacity=3)
+        self.ask(6)
+        self.assertEqual((sum(len(link.requests) for link in self.links), len(other.requests)), (3, 3))
+
+    def test_same_link(self) -> None:
+        """A new connection of the same link wins at once, again and again; the other links are left alone."""
+        self.connect(1)
+        new = self.connect(1)
+        self.assertEqual(self.lab.links, [self.links[0], new])
+        self.ask(3)
+        self.assertEqual([len(link.requests) for link in (self.links[0], new)], [2, 1])
+
+    def test_same_number_elsewhere(self) -> None:
+        """The numbers of one process are nothing to another, nor to a process of another identity."""
+        self.lab.connect(instance="q", link=0)
+        link = LinkInMemory(self.lab, self.lab.hello(instance="p", link=0, capacity=3), identity="somebody else")
+        self.lab.links.append(link)
+        self.lab.settle()
+        (pool,) = self.lab.receivers.routes.pools()
+        self.assertEqual((len(self.lab.receivers), pool.size), (4, 3))
+
+    def test_one_lost(self) -> None:
+        """The process stays while it has a link; what the lost one held is free again."""
+        callers = self.ask(3)
+        self.links[1].abort(ANPError("gone"))
+        (pool,) = self.lab.receivers.routes.pools()
+        self.assertEqual((pool.size, [caller.status for caller in callers]), (1, [0, 0, 0]))
+        self.assertEqual([one.in_flight for one in self.lab.receivers.connected()], [3])
+        self.links[0].abort(ANPError("gone"))
+        self.assertEqual((pool.size, [caller.status for caller in callers]), (0, [502, 502, 502]))
+
+    def test_draining_one(self) -> None:
+        """One that drains finishes what it has beside its successor, and that counts."""
+        self.ask(2)
+        self.links[0].far.leave()
+        self.lab.settle()
+        successor = self.connect(0)
+        self.assertIn(self.links[0], self.lab.links)
+        self.ask(2)
+        self.assertEqual((len(successor.requests), self.lab.receivers.parked), (1, 1))
+        self.lab.answer(self.links[0])
+        self.assertEqual(self.lab.receivers.parked, 0)
+
+    def test_all_drain(self) -> None:
+        """A process whose links all drain gets nothing; with a new one it does."""
+        for link in self.links:
+            link.far.leave()
+        self.lab.settle()
+        (caller,) = self.ask(1)
+        self.assertEqual(self.lab.receivers.parked, 1)
+        self.lab.answer(self.connect(5))
+        self.assertEqual(caller.status, 200)
+
+    def test_disagreement(self) -> None:
+        """What one link says of paths and capacity counts for no other."""
+        self.connect(2, capacity=50)
+        self.connect(3, paths=["/x"])
+        self.assertEqual([one.capacity for one in self.lab.receivers.connected()], [3, 3, 50, 3])
+        self.assertEqual([len(pool._buckets[0]) for pool in self.lab.receivers.routes.pools()], [2, 1])
+
+    def test_too_many(self) -> None:
+        """There is a cap on links."""
+        self.assertEqual(self.connect(self.lab.limits.links).closed, (1013, "too many"))
+
+    def test_nothing_left(self) -> None:
+        """When the links are gone, nothing of the process is left."""
+        for link in list(self.lab.links):
+            link.abort(ANPError("gone"))
+        receivers = self.lab.receivers
+        self.assertEqual((receivers._by_link, receivers._by_number, receivers._processes), ({}, {}, {}))

@@ -123,7 +123,7 @@ class ServiceTests(SynchronousTestCase):
         self.lab.connect(paths=["/a"], capacity=7)
         self.caller(b"/a")
         stats = self.gateway.stats()
-        self.assertEqual(stats["requests"], {"running": 1, "parked": 0, "served": 0})
+        self.assertEqual(stats["requests"], {"running": 1, "parked": 0, "served": 0, "repeated": 0})
         (receiver,) = stats["receivers"]
         self.assertEqual(
             (receiver["in_flight"], receiver["capacity"], receiver["streams"], receiver["paths"]), (1, 7, 1, ["/a"])

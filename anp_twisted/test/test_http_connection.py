@@ -596,6 +596,15 @@ class UpgradeTests(ConnectionTestCase):
         self.assertIsNone(self.transport.producer)
         self.assertEqual(self.port.factory.connections, 0)
 
+    def test_without_the_head(self) -> None:
+        """One that does not want the head gets what is behind it, and is not called for nothing."""
+        for rest in (b"frames", b""):
+            self.setUp()
+            taker = Taker()
+            self.receive(UPGRADE + rest)
+            self.port.requests[0].upgrade_to(taker, replay=False)
+            self.assertEqual((taker.received, self.port.requests[0].status), (rest, 101))
+
     def test_inside_the_callback(self) -> None:
         """It can be done as soon as the request comes."""
         taker = Taker()

@@ -48,8 +48,11 @@ LAYERS: Final[dict[str, Layer]] = {
     "headers": Layer.VALUES,
     "problems": Layer.VALUES,
     "access": Layer.VALUES,
+    "paths": Layer.VALUES,
+    "targets": Layer.VALUES,
     "wire": Layer.VALUES,
     "config.kinds": Layer.VALUES,
+    "config.mounts": Layer.VALUES,
     "config.schema": Layer.VALUES,
     "config.tables": Layer.VALUES,
     "config.resolve": Layer.VALUES,
@@ -59,9 +62,14 @@ LAYERS: Final[dict[str, Layer]] = {
     "gateway.balancer": Layer.MACHINES,
     "receiver.asgi": Layer.MACHINES,
     "receiver.lifespan": Layer.MACHINES,
+    "receiver.target_request": Layer.MACHINES,
+    "receiver.workers": Layer.MACHINES,
+    "receiver.reports": Layer.MACHINES,
+    "receiver.websocket": Layer.MACHINES,
     "config": Layer.ADAPTERS,
     "auth": Layer.ADAPTERS,
     "eventloop": Layer.ADAPTERS,
+    "guest": Layer.ADAPTERS,
     "shutdown": Layer.ADAPTERS,
     "transports": Layer.ADAPTERS,
     "http": Layer.ADAPTERS,
@@ -71,8 +79,10 @@ LAYERS: Final[dict[str, Layer]] = {
     "ops": Layer.FEATURES,
     "both.demo": Layer.FEATURES,
     "both": Layer.COMPOSITION,
+    "embedding": Layer.COMPOSITION,
     "gateway.tap": Layer.COMPOSITION,
     "receiver.tap": Layer.COMPOSITION,
+    "receiver.worker": Layer.COMPOSITION,
 }
 """By module or folder below C{anp_twisted}; the longest entry that fits a module counts."""
 
@@ -88,7 +98,7 @@ PURE_THIRD_PARTY: Final = frozenset({"msgspec"})
 
 ADAPTERS_FORBIDDEN: Final = frozenset({"klein", "treq"})
 
-ASYNCIO_ALLOWED: Final = frozenset({"receiver.bridge", "eventloop", "both.demo"})
+ASYNCIO_ALLOWED: Final = frozenset({"receiver.bridge", "eventloop", "guest", "embedding", "both.demo"})
 """The bridge, the reactor's loop, and an application, which is an asyncio program by nature."""
 
 STRUCT_ALLOWED: Final = "wire"
@@ -121,8 +131,15 @@ class Module:
         return "" if self.name == "" else self.name
 
     def imports(self) -> Iterator[tuple[int, str]]:
-        """Each imported name with its line; C{from a import b} is C{a.b}."""
+        """
+        Each imported name with its line; C{from a import b} is C{a.b}.
+
+        What the package itself offers is imported when it is asked for; that it names it for type checkers is
+        no import.
+        """
         for node in ast.walk(self.tree):
+            if not self.name and isinstance(node, ast.ImportFrom) and node.module == "anp_twisted.embedding":
+                continue
             if isinstance(node, ast.Import):
                 yield from ((node.lineno, alias.name) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):

@@ -93,6 +93,7 @@ class FormatTests(SynchronousTestCase):
     def test_plain(self) -> None:
         """Time, level, text."""
         self.assertEqual(format_event(event("hello")), "1970-01-01T00:00:00.000Z info     hello")
+        self.assertEqual(format_event(event("hello"), "one: "), "1970-01-01T00:00:00.000Z info     one: hello")
 
     @given(st.text(alphabet=st.characters(codec=None)))
     def test_nasty(self, text: str) -> None:

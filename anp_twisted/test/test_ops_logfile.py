@@ -148,6 +148,8 @@ class OperatorLogTests(SynchronousTestCase):
         self.assertEqual(self.stderr.getvalue(), "")
         self.say(log, LogLevel.warn)
         self.assertIn("hello", self.stderr.getvalue())
+        log.write("a line that a worker chose by its level")
+        self.assertTrue(self.stderr.getvalue().endswith("\na line that a worker chose by its level\n"))
 
     def test_twistdsOwn(self) -> None:
         """With C{twistd --logger} or C{--syslog} the events, access lines too, go there."""
@@ -160,6 +162,8 @@ class OperatorLogTests(SynchronousTestCase):
             self.addCleanup(globalLogPublisher.removeObserver, observer)
             log.record(RECORD)
             self.assertEqual(seen[-1]["log_namespace"], "anp_twisted.access")
+            log.write("of a worker")
+            self.assertEqual((seen[-1]["log_namespace"], seen[-1]["line"]), ("anp_twisted.worker", "of a worker"))
 
     def test_contradictions(self) -> None:
         """What would be ignored is refused."""

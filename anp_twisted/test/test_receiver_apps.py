@@ -130,7 +130,7 @@ class LoadTests(SynchronousTestCase):
         """What does not take scope, receive and send is none; a forgotten pair of parentheses is pointed out."""
         name = self.module(SOURCE)
         reason = "cannot be called with scope, receive and send, so it is no ASGI 3 application"
-        self.assertEqual(self.reason(f"{name}:wsgi"), f"{name}:wsgi {reason}")
+        self.assertEqual(self.reason(f"{name}:wsgi"), f"{name}:wsgi {reason}; if it is a WSGI application, say --wsgi")
         self.assertEqual(
             self.reason(f"{name}:make"), f"{name}:make {reason}; if it makes the application, say {name}:make()"
         )

@@ -96,7 +96,9 @@ class ScopeTests(TestCase):
             expected = await self.uvicorns(request, root_path)
             head = RequestHead(method, target, headers, version=version, client=("203.0.113.7", 4711))
             scope = http_scope(head, {"key": "value"}, root_path)
-            self.assertEqual(scope.pop("extensions"), {"anp": {"request_id": "", "deadline": 0.0}})
+            ours = {"request_id": "", "deadline": 0.0, "identity": None, "target": target}
+            known: dict[str, Any] = {"http.response.early_hint": {}, "http.response.trailers": {}}
+            self.assertEqual(scope.pop("extensions"), {**known, "anp": ours})
             # uvicorn knows the socket it listens on; the receiver has none.
             self.assertEqual((scope.pop("server"), expected.pop("server")), (("example.org", 80), None))
             self.assertEqual(scope, expected)

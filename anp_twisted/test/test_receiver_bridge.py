@@ -13,6 +13,8 @@ from twisted.trial.unittest import TestCase
 from anp_twisted.errors import AppStartError, Code, InvalidMessage
 from anp_twisted.limits import KIB, Limits
 from anp_twisted.receiver.asgi import Message, Receive, Send
+from anp_twisted.receiver.bridge import AppBridge
+from anp_twisted.receiver.lifespan import Mode
 from anp_twisted.session.stream import Phase
 from anp_twisted.test.receiver_rig import LIMITS, Caller, Tunnel, on_loop, the_loop
 
@@ -433,6 +435,7 @@ class FailureTests(TestCase):
         head = await caller.head
         assert head is not None
         self.assertEqual(head.status, 500)
+        self.assertEqual(len(self.flushLoggedErrors(InvalidMessage)), 1)
 
     @on_loop
     async def test_after_a_complete_answer(self) -> None:
@@ -669,6 +672,37 @@ class LifespanTests(TestCase):
             await tunnel.bridge.startup().asFuture(tunnel.loop)
             self.assertIsNone(await tunnel.request().outcome)
             await tunnel.bridge.shutdown(0.01).asFuture(tunnel.loop)
+
+    @on_loop
+    async def test_has_to_take_part(self) -> None:
+        """With C{Mode.ON} an application that raises at the lifespan, or returns, is not served."""
+
+        async def raising(scope: Message, receive: Receive, send: Send) -> None:
+            raise KeyError("lifespan")
+
+        async def returning(scope: Message, receive: Receive, send: Send) -> None:
+            return
+
+        for app in (raising, returning):
+            bridge = AppBridge(app, loop=the_loop(), limits=LIMITS, lifespan=Mode.ON)
+            with self.assertRaisesRegex(AppStartError, "takes no part in the lifespan"):
+                await bridge.startup().asFuture(bridge.loop)
+            await bridge.shutdown(0.01).asFuture(bridge.loop)
+        # Whether it knows nothing of lifespans or failed in one, its own error says best.
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    @on_loop
+    async def test_is_not_asked(self) -> None:
+        """With C{Mode.OFF} an application is never called with a lifespan."""
+        scopes: list[str] = []
+
+        async def app(scope: Message, receive: Receive, send: Send) -> None:
+            scopes.append(scope["type"])
+
+        bridge = AppBridge(app, loop=the_loop(), limits=LIMITS, lifespan=Mode.OFF)
+        await bridge.startup().asFuture(bridge.loop)
+        await bridge.shutdown(0.01).asFuture(bridge.loop)
+        self.assertEqual(scopes, [])
 
     @on_loop
     async def test_too_slow(self) -> None:

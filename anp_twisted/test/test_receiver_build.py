@@ -9,7 +9,8 @@ from anp_twisted.errors import ANPError, CredentialError
 from anp_twisted.limits import DEFAULT_LIMITS
 from anp_twisted.receiver.asgi import Message, Receive, Send
 from anp_twisted.receiver.build import BearerHeaders, build_receiver, new_instance
-from anp_twisted.receiver.service import Gateway, Phase
+from anp_twisted.receiver.service import Phase, lanes_of
+from anp_twisted.receiver.uplink import Gateway
 from anp_twisted.test.receiver_rig import the_loop
 
 
@@ -59,7 +60,7 @@ class BuildTests(TestCase):
         failures: list[ANPError] = []
         announced: list[str] = []
         receiver = build_receiver(
-            reactor, app, gateway, limits=DEFAULT_LIMITS, announce=announced.append, give_up=failures.append
+            reactor, app, lanes_of([gateway]), limits=DEFAULT_LIMITS, announce=announced.append, give_up=failures.append
         )
         self.assertIs(receiver.bridge.loop, the_loop())
         receiver.startService()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.errors import InvalidMessage
-from anp_twisted.receiver.lifespan import Lifespan, Phase
+from anp_twisted.receiver.lifespan import Lifespan, Mode, Phase
 
 STARTED = {"type": "lifespan.startup.complete"}
 STOPPED = {"type": "lifespan.shutdown.complete"}
@@ -54,6 +54,24 @@ class LifespanTests(SynchronousTestCase):
         life.returned()
         life.stop()
         self.assertEqual((life.phase, life.settled, life.next_message()), (Phase.UNHEARD, True, None))
+
+    def test_on(self) -> None:
+        """Where it has to take part, to return before it has started is to fail; later it is not."""
+        life = Lifespan(Mode.ON)
+        life.returned()
+        self.assertIs(life.phase, Phase.REFUSED)
+        self.assertIn("--lifespan on", life.complaint)
+        life = Lifespan(Mode.ON)
+        life.send(STARTED)
+        life.returned()
+        self.assertEqual((life.phase, life.complaint), (Phase.UNHEARD, ""))
+
+    def test_off(self) -> None:
+        """Where it is not asked, there is nothing to wait for from the first to the last."""
+        life = Lifespan(Mode.OFF)
+        self.assertEqual((life.settled, life.next_message()), (True, None))
+        life.stop()
+        self.assertEqual((life.settled, life.next_message()), (True, None))
 
     def test_state_is_shared(self) -> None:
         """What the application puts into the state of its scope is the state."""

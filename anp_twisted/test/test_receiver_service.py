@@ -11,7 +11,8 @@ from zope.interface import implementer
 from anp_twisted.errors import ANPError, AppStartError, Code, LinkLost, LinkRefused
 from anp_twisted.limits import Limits
 from anp_twisted.receiver.asgi import Message, Receive, Send
-from anp_twisted.receiver.service import Gateway, Phase, hello_of, reason_text
+from anp_twisted.receiver.service import Phase
+from anp_twisted.receiver.uplink import Gateway, hello_of, reason_text
 from anp_twisted.test.receiver_lab import ReceiverLab
 from anp_twisted.test.receiver_rig import on_loop, the_loop
 
@@ -157,7 +158,7 @@ class DialTests(LogTestCase):
         )
         await lab.settle(lab.limits.reconnect_first)
         peers = [link.connection.peer for link in lab.gateway.links]
-        self.assertEqual([peer.instance for peer in peers if peer], ["i.0", "i.0"])
+        self.assertEqual([peer.instance for peer in peers if peer], ["i", "i"])
         self.assertEqual(lab.announced, ["http://gate.example/"] * 2)
         await lab.stop()
 
@@ -214,7 +215,7 @@ class GoawayTests(LogTestCase):
         await lab.settle(3.5)
         self.assertEqual(len(lab.gateway.links), 2)
         peers = [link.connection.peer for link in lab.gateway.links]
-        self.assertEqual([peer.instance for peer in peers if peer], ["i.0", "i.1"])
+        self.assertEqual([peer.instance for peer in peers if peer], ["i", "i"])
         app.go.set()
         await lab.settle()
         self.assertIsNone(await caller.outcome)
@@ -401,7 +402,7 @@ class HelloTests(SynchronousTestCase):
     def hello(self, limits: Limits) -> None:
         gateway = Gateway(url="", endpoint=None, headers=dict, paths=("/a", "/b"), instance="i")  # type: ignore[arg-type]
         said = hello_of(gateway, limits, 3)
-        self.assertEqual((said.versions, said.paths, said.instance), ([2], ["/a", "/b"], "i.3"))
+        self.assertEqual((said.versions, said.paths, said.instance, said.link), ([2], ["/a", "/b"], "i", 3))
         self.assertTrue(said.software.startswith("anp-twisted/"))
         self.assertLessEqual(said.capacity, said.max_streams)
         self.assertLessEqual(said.max_streams, limits.streams)

@@ -10,6 +10,8 @@ from pathlib import Path
 from twisted.application.service import IServiceCollection
 from twisted.trial.unittest import SynchronousTestCase
 
+from anp_twisted.receiver.crew import CrewService
+from anp_twisted.receiver.reload import ReloadWatch
 from anp_twisted.receiver.service import ReceiverService
 from anp_twisted.receiver.tap import Options, makeService
 
@@ -42,8 +44,7 @@ class MakeServiceTests(SynchronousTestCase):
     def make(self, *arguments: str, app: str = "anp_test_tap_app:app") -> ReceiverService:
         options = Options({})
         options.parseOptions(["--app", app, *arguments])
-        (receiver,) = IServiceCollection(makeService(options))
-        assert isinstance(receiver, ReceiverService)
+        (receiver,) = [one for one in IServiceCollection(makeService(options)) if isinstance(one, ReceiverService)]
         return receiver
 
     def refused(self, *arguments: str, app: str = "anp_test_tap_app:app") -> str:
@@ -56,10 +57,36 @@ class MakeServiceTests(SynchronousTestCase):
         self.assertTrue(line.startswith("anp-receiver: "), line)
         return line.removeprefix("anp-receiver: ")
 
+    def crew(self, *arguments: str, app: str = "anp_test_tap_app:app") -> tuple[CrewService, list[ReloadWatch]]:
+        """
+        @return: what was made to run workers, and to watch files.
+        """
+        options = Options({})
+        options.parseOptions(["--app", app, *arguments])
+        services = list(IServiceCollection(makeService(options)))
+        (crew,) = [one for one in services if isinstance(one, CrewService)]
+        return crew, [one for one in services if isinstance(one, ReloadWatch)]
+
+    def test_workers(self) -> None:
+        """With workers this process does not import the application; what is wrong with the rest is said at once."""
+        crew, watches = self.crew("--workers=2", app="not_there:app")
+        self.assertEqual((watches, crew.post.folder), ([], os.getcwd()))
+        self.assertIn("no token", self.refused("--workers=2", "--state-dir=other"))
+        self.assertIn("insecure", self.refused("--workers=2", "--gateway=ws://192.0.2.1/ws"))
+
+    def test_reload(self) -> None:
+        """The current folder is watched, or those that are named."""
+        os.mkdir("b")
+        for arguments, folder in (((), os.getcwd()), (("--reload-dir=b",), os.path.abspath("b"))):
+            _, (watch,) = self.crew("--reload", *arguments)
+            self.assertEqual(watch._folders, (folder,))
+        self.assertIn("--reload-dir", self.refused("--reload", "--reload-dir=missing"))
+        self.assertIn("reload-dir", self.refused("--reload-dir=b"))
+
     def test_defaults(self) -> None:
         """The application of the current folder, the token beside it, the gateway of this machine."""
         receiver = self.make()
-        gateway = receiver.gateway
+        ((gateway,),) = [lane.gateways for lane in receiver.lanes]
         self.assertEqual(
             (gateway.url, gateway.paths, gateway.attempts, gateway.headers()),
             ("ws://127.0.0.1:9877/ws", ("/",), 0, {"Authorization": "Bearer secret"}),
@@ -70,6 +97,8 @@ class MakeServiceTests(SynchronousTestCase):
         self.token("other.token")
         receiver = self.make(
             "--gateway=wss://gate.example",
+            "--gateway=wss://other.example:8443/x",
+            "--links=2",
             "--path=/a",
             "--path=/b",
             "--capacity=7",
@@ -78,7 +107,9 @@ class MakeServiceTests(SynchronousTestCase):
             "--max-reconnect-attempts=4",
             "--token-file=other.token",
         )
-        gateway, limits = receiver.gateway, receiver.bridge.limits
+        self.assertEqual([lane.number for lane in receiver.lanes], [0, 1, 0, 1])
+        ((gateway,), _, (other,), _), limits = [lane.gateways for lane in receiver.lanes], receiver.bridge.limits
+        self.assertEqual((other.url, other.instance), ("wss://other.example:8443/x", gateway.instance))
         self.assertEqual((gateway.url, gateway.paths, gateway.attempts), ("wss://gate.example:443/ws", ("/a", "/b"), 4))
         self.assertEqual((limits.in_flight, limits.cancel_grace, limits.drain), (7, 2.0, 3.0))
 
@@ -86,6 +117,19 @@ class MakeServiceTests(SynchronousTestCase):
         """An application that cannot be had is named with the reason."""
         self.assertEqual(self.refused(app="anp_test_tap_app:other"), "module anp_test_tap_app has no attribute 'other'")
         self.assertIn("there is no module 'anp_test_nowhere'", self.refused(app="anp_test_nowhere:app"))
+
+    def test_first_gateway(self) -> None:
+        """Several gateways are a choice where the operator says so."""
+        receiver = self.make("--gateway=wss://a.example", "--gateway=wss://b.example", "--gateways=first", "--links=2")
+        self.assertEqual([len(lane.gateways) for lane in receiver.lanes], [2, 2])
+        line = self.refused("--gateway=wss://a.example", "--gateway=wss://a.example:443/ws")
+        self.assertEqual(line, "a gateway is named twice; more links to one are asked for with --links")
+
+    def test_proxy_password(self) -> None:
+        """The password of a proxy does not come where others can read it."""
+        line = self.refused("--proxy=http://me:hunter2@proxy.example:3128")
+        self.assertIn("ANP_PROXY", line)
+        self.assertNotIn("hunter2", line)
 
     def test_no_token(self) -> None:
         """Without token, the ways to give one are named."""

@@ -22,6 +22,7 @@ from anp_twisted.errors import (
 )
 from anp_twisted.limits import DEFAULT_LIMITS, KIB, Limits
 from anp_twisted.session import connection as module
+from anp_twisted.session import events
 from anp_twisted.session.connection import Connection, Input, Role, State
 from anp_twisted.session.events import (
     DataReceived,
@@ -37,7 +38,18 @@ from anp_twisted.session.events import (
 )
 from anp_twisted.session.stream import Half, Phase, Stream
 from anp_twisted.test.frames import PROPERTY
-from anp_twisted.test.sessions import WINDOW, Link, Side, connected, frame, frames_of, hello, request, response
+from anp_twisted.test.sessions import (
+    WINDOW,
+    Link,
+    Side,
+    connected,
+    frame,
+    frames_of,
+    hello,
+    request,
+    response,
+    websocket,
+)
 from anp_twisted.wire import heads, v2
 from anp_twisted.wire.heads import Goaway, Reset, Trailers
 from anp_twisted.wire.v2 import Frame, Kind, pack_credit
@@ -482,6 +494,16 @@ class ResetTests(SynchronousTestCase):
         self.assertRaises(FrameTooLarge, link.gateway.connection.receive, frame(Kind.RESET, 1, b" " * 9000))
 
 
+def accepted() -> Link:
+    """A link with a WebSocket, on stream 1."""
+    link = connected()
+    link.open(websocket())
+    link.accepted().send_accept(response(101))
+    link.settle()
+    link.gateway.taken()
+    return link
+
+
 class RefusalTests(SynchronousTestCase):
     """Requests that a receiver does not take."""
 
@@ -538,6 +560,8 @@ class RefusalTests(SynchronousTestCase):
             (Kind.RESPONSE, heads.encode(response(103)), b"body", False),
             (Kind.RESPONSE, heads.encode(response(103)), b"", True),
             (Kind.DATA, None, b"before the head", False),
+            (Kind.RESPONSE, heads.encode(response(101)), b"", False),
+            (Kind.MESSAGE, b"\x81", b"no WebSocket", False),
         ]
         for kind, head, body, end in wrong:
             link = connected()
@@ -549,6 +573,65 @@ class RefusalTests(SynchronousTestCase):
             self.assertEqual((link.gateway.connection.offences, link.gateway.connection.room), (1, 8))
             self.assertEqual(bool(link.gateway.connection._late), not end)
             link.gateway.connection.invariants()
+
+    def test_malformed_messages(self) -> None:
+        """Kinds that are none, END on what is no close, a close without END, parts of two messages in one."""
+        wrong: list[list[tuple[bytes, bytes, bool]]] = [
+            *([(kind, b"x", False)] for kind in (b"\x00", b"\x80", b"\x83", b"\x08", b"\xff", b"\x88")),
+            *([(kind, b"x", True)] for kind in (b"\x81", b"\x82", b"\x01")),
+            [(b"\x88", b"x", True)],
+            [(b"\x88", b"x" * 126, True)],
+            [(b"\x01", b"", False)],
+            [(b"\x01", b"a", False), (b"\x82", b"b", False)],
+            [(b"\x02", b"a", False), (b"\x81", b"b", False)],
+        ]
+        for sent in wrong:
+            link = accepted()
+            for kind, body, end in sent:
+                link.gateway.connection.receive(frame(Kind.MESSAGE, 1, kind, body, end=end))
+            told = [event for event in link.gateway.taken() if isinstance(event, events.StreamReset)]
+            self.assertEqual(([event.reset.code for event in told], link.gateway.connection.offences), ([1], 1), sent)
+            link.gateway.connection.invariants()
+
+    def test_websocket_out_of_order(self) -> None:
+        """Accepted twice or with a body, by the wrong side; body bytes on a WebSocket, or in its request."""
+        answers: list[tuple[Kind, bytes | None, bytes, bool]] = [
+            (Kind.RESPONSE, heads.encode(response(101)), b"", False),
+            (Kind.RESPONSE, heads.encode(response(200)), b"", False),
+            (Kind.DATA, None, b"x", False),
+            (Kind.DATA, None, b"", True),
+        ]
+        for kind, head, body, end in answers:
+            for side in (lambda link: link.gateway, lambda link: link.receiver):
+                link = accepted()
+                side(link).connection.receive(frame(kind, 1, head, body, end=end))
+                self.assertEqual(side(link).connection.offences, 1)
+        for body, end in ((b"x", False), (b"", True)):
+            link = connected()
+            link.open(websocket())
+            link.settle()
+            link.gateway.connection.receive(frame(Kind.RESPONSE, 1, response(101), body, end=end))
+            self.assertEqual(link.gateway.connection.offences, 1)
+            fresh = connected()
+            reset = self.refused(fresh, frame(Kind.REQUEST, 1, websocket(), body, end=end))
+            self.assertEqual((reset.code, reset.dispatched), (Code.PROTOCOL, False))
+        for early in (frame(Kind.RESPONSE, 1, response(101)), frame(Kind.MESSAGE, 1, b"\x81", b"too early")):
+            link = connected()
+            link.open(websocket())
+            link.settle()
+            link.receiver.connection.receive(early)
+            self.assertEqual((link.receiver.connection.offences, link.receiver.connection.streams), (1, {}))
+
+    def test_messages_beyond_the_credit(self) -> None:
+        """Each costs more than its bytes; a close costs nothing."""
+        link = accepted()
+        for _ in range(WINDOW // 32):
+            link.gateway.connection.receive(frame(Kind.MESSAGE, 1, b"\x81"))
+        link.gateway.connection.receive(frame(Kind.MESSAGE, 1, b"\x88", b"\x03\xe8", end=True))
+        link = accepted()
+        for _ in range(WINDOW // 32):
+            link.gateway.connection.receive(frame(Kind.MESSAGE, 1, b"\x81"))
+        self.assertRaises(FlowControlError, link.gateway.connection.receive, frame(Kind.MESSAGE, 1, b"\x81"))
 
     def test_the_rest_of_a_malformed_answer(self) -> None:
         """What was already under way of it is no further offence: the link lives on."""

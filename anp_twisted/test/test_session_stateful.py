@@ -27,7 +27,7 @@ from anp_twisted.limits import Limits
 from anp_twisted.session import events
 from anp_twisted.session.connection import State
 from anp_twisted.session.stream import Half, Part, Phase, Stream
-from anp_twisted.test.sessions import Link, Side, hello, request, response
+from anp_twisted.test.sessions import Link, Side, hello, request, response, websocket
 from anp_twisted.wire import v2
 from anp_twisted.wire.heads import Pairs, ResponseHead
 from anp_twisted.wire.v2 import Frame, Kind
@@ -51,6 +51,12 @@ class Said:
     body: bytes = b""
     ended: bool = False
     trailers: Pairs = field(default_factory=list)
+    joining: bool = False
+
+    def part(self, kind: int, data: bytes, last: bool) -> None:
+        """A part of a message: what was cut elsewhere comes to the same."""
+        self.body += (b"" if self.joining else b"[%d:" % kind) + data + (b"]" if last else b"")
+        self.joining = not last
 
     def begins(self, other: Said) -> bool:
         """Whether all of this is the beginning of what the other one said."""
@@ -89,8 +95,8 @@ class Talk:
 
 
 def bodies(frames: list[Frame], stream: int | None = None) -> int:
-    """Body bytes in frames, of one stream or of all."""
-    return sum(len(frame.body) for frame in frames if stream is None or frame.stream == stream)
+    """Credit that frames take, of one stream or of all."""
+    return sum(v2.cost(frame) for frame in frames if stream is None or frame.stream == stream)
 
 
 def grants(frames: list[Frame], stream: int) -> int:
@@ -98,6 +104,16 @@ def grants(frames: list[Frame], stream: int) -> int:
     return sum(
         v2.unpack_credit(frame.meta or b"") for frame in frames if frame.kind == Kind.WINDOW and frame.stream == stream
     )
+
+
+_MAY_SEND = {
+    Part.INFORMATIONAL: {Half.HEAD, Half.OFFER},
+    Part.HEAD: {Half.HEAD, Half.OFFER},
+    Part.ACCEPT: {Half.OFFER},
+    Part.DATA: {Half.BODY},
+    Part.MESSAGE: {Half.MESSAGES},
+    Part.END: {Half.BODY},
+}
 
 
 class LinkMachine(RuleBasedStateMachine):
@@ -110,6 +126,7 @@ class LinkMachine(RuleBasedStateMachine):
         self.talks: dict[int, Talk] = {}
         self.lost = False
         self.pings = 0
+        self.kinds: dict[int, int] = {}
 
     # --- what the model knows --------------------------------------------
 
@@ -124,8 +141,7 @@ class LinkMachine(RuleBasedStateMachine):
 
     def sender(self, at_gateway: bool, pick: int, part: Part) -> End | None:
         """An end that may send a part now."""
-        halves = {Part.INFORMATIONAL: Half.HEAD, Part.HEAD: Half.HEAD, Part.DATA: Half.BODY, Part.END: Half.BODY}
-        able = [end for end in self.ends(at_gateway) if end.stream.alive and end.stream.sending is halves[part]]
+        able = [end for end in self.ends(at_gateway) if end.stream.alive and end.stream.sending in _MAY_SEND[part]]
         return able[pick % len(able)] if able else None
 
     # --- what the sides were told -----------------------------------------
@@ -164,6 +180,10 @@ class LinkMachine(RuleBasedStateMachine):
             case events.ResponseReceived(head=head, body=body, ended=ended):
                 end.heard.heads.append(head.status)
                 self.heard(end, body, ended, [])
+            case events.AcceptReceived(head=head):
+                end.heard.heads.append(head.status)
+            case events.MessageReceived(kind=kind, body=body, last=last, cost=cost):
+                self.listened(end, kind, body, last, cost)
             case events.DataReceived(body=body, ended=ended, trailers=trailers):
                 assert body or ended, "news of nothing"
                 self.heard(end, body, ended, trailers)
@@ -184,6 +204,15 @@ class LinkMachine(RuleBasedStateMachine):
         end.heard.body += body
         end.heard.ended, end.heard.trailers = ended, trailers
         end.held += len(body)
+
+    def listened(self, end: End, kind: int, body: bytes, last: bool, cost: int) -> None:
+        """Note a part of a message, or a close, which may cut one short."""
+        assert not end.heard.ended, "more after the end"
+        end.held += cost
+        if kind == v2.CLOSE:
+            end.heard.ended, end.heard.joining = True, False
+        assert body or last
+        end.heard.part(kind, body, last)
 
     # --- the wire -----------------------------------------------------------
 
@@ -228,10 +257,14 @@ class LinkMachine(RuleBasedStateMachine):
     # --- the users ------------------------------------------------------------
 
     @precondition(lambda self: self.link.gateway.connection.room > 0)
-    @rule(requests=st.lists(st.tuples(st.none() | pieces, st.booleans()), min_size=1, max_size=3))
-    def open(self, requests: list[tuple[bytes | None, bool]]) -> None:
-        """Requests, each with its first bytes or all of it."""
+    @rule(requests=st.lists(st.tuples(st.none() | pieces, st.booleans()), min_size=1, max_size=3), sockets=sides)
+    def open(self, requests: list[tuple[bytes | None, bool]], sockets: bool) -> None:
+        """Requests, each with its first bytes or all of it, or for WebSockets."""
         for data, end in requests[: self.link.gateway.connection.room]:
+            if sockets:
+                stream = self.link.open(websocket())
+                self.talks[stream.id] = Talk(End(stream))
+                continue
             stream = self.link.open(request("POST"))
             talk = self.talks[stream.id] = Talk(End(stream))
             if data:
@@ -278,6 +311,44 @@ class LinkMachine(RuleBasedStateMachine):
         send = end.stream.send_informational if status < 200 else end.stream.send_head
         send(ResponseHead(status, response().headers))
         end.said.heads.append(status)
+
+    @precondition(lambda self: self.link.receiver.connection.streams)
+    @rule(pick=picks)
+    def accept(self, pick: int) -> None:
+        """A WebSocket is accepted."""
+        end = self.sender(False, pick, Part.ACCEPT)
+        if end is not None:
+            end.stream.send_accept(response(101))
+            end.said.heads.append(101)
+
+    @precondition(lambda self: any(end.stream.sending is Half.MESSAGES for end in self.ends(False)))
+    @rule(at_gateway=sides, pick=picks, data=st.binary(max_size=60), text=sides, last=st.sampled_from([True, False]))
+    def say(self, at_gateway: bool, pick: int, data: bytes, text: bool, last: bool) -> None:
+        """A message, or a part of one, in either direction."""
+        end = self.sender(at_gateway, pick, Part.MESSAGE)
+        if end is None:
+            return
+        kind = self.kinds.setdefault(id(end), v2.TEXT if text else v2.BINARY)
+        if data or last:
+            end.said.part(kind, data, last)
+        if last:
+            del self.kinds[id(end)]
+        end.paused = end.stream.send_message(kind, data, last)
+
+    @precondition(lambda self: any(end.stream.sending is Half.MESSAGES for end in self.ends(False)))
+    @rule(at_gateway=sides, pick=picks, body=st.sampled_from([b"", b"\x03\xe8", b"\x03\xe9" + b"r" * 123]))
+    def hang_up(self, at_gateway: bool, pick: int, body: bytes) -> None:
+        """One side closes."""
+        end = self.sender(at_gateway, pick, Part.MESSAGE)
+        if end is not None:
+            self.close_one(end, body)
+
+    def close_one(self, end: End, body: bytes) -> None:
+        """Close, in the middle of a message as well."""
+        end.said.joining = False
+        end.said.part(v2.CLOSE, body, True)
+        end.said.ended = True
+        end.stream.send_close(body)
 
     @precondition(lambda self: self.link.gateway.connection.streams)
     @rule(at_gateway=sides, pick=picks, dispatched=st.booleans(), sure=st.integers(0, 3))
@@ -409,7 +480,9 @@ class LinkMachine(RuleBasedStateMachine):
     def finish_one(self, end: End) -> None:
         """Bring one end nearer to its end."""
         if end.stream.alive:
-            if end.stream.sending is Half.HEAD:
+            if end.stream.sending is Half.MESSAGES:
+                self.close_one(end, b"")
+            if end.stream.sending in (Half.HEAD, Half.OFFER):
                 end.stream.send_head(response())
                 end.said.heads.append(200)
             if end.stream.sending is Half.BODY:

@@ -8,9 +8,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.errors import Code, InvalidMessage, StreamClosed
 from anp_twisted.limits import DEFAULT_LIMITS, KIB, Limits
-from anp_twisted.session.events import DataReceived, ResponseReceived, StreamReset, StreamWritable
+from anp_twisted.session.events import (
+    AcceptReceived,
+    DataReceived,
+    InformationalReceived,
+    MessageReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    StreamWritable,
+)
 from anp_twisted.session.stream import ADVANCE, Half, Part, Phase, encode_head
-from anp_twisted.test.sessions import WINDOW, connected, frames_of, request, response
+from anp_twisted.test.sessions import WINDOW, Side, connected, frames_of, request, response, websocket
+from anp_twisted.wire import v2
 from anp_twisted.wire.heads import Reset, Trailers
 
 
@@ -23,7 +33,7 @@ class TableTests(SynchronousTestCase):
         for (half, _), following in ADVANCE.items():
             self.assertIsNot(half, Half.DONE)
             self.assertGreaterEqual(order.index(following), order.index(half))
-        self.assertEqual({half for half, _ in ADVANCE}, {Half.HEAD, Half.BODY})
+        self.assertEqual({half for half, _ in ADVANCE}, {Half.HEAD, Half.OFFER, Half.BODY, Half.MESSAGES})
 
     def test_only_the_table_may_be_sent(self) -> None:
         """In each half, each part that the table does not have raises, and leaves no trace."""
@@ -36,7 +46,9 @@ class TableTests(SynchronousTestCase):
                 act = {
                     Part.INFORMATIONAL: lambda stream=stream: stream.send_informational(response(103)),
                     Part.HEAD: lambda stream=stream: stream.send_head(response()),
+                    Part.ACCEPT: lambda stream=stream: stream.send_accept(response(101)),
                     Part.DATA: lambda stream=stream: stream.send_data(b"x"),
+                    Part.MESSAGE: lambda stream=stream: stream.send_message(v2.TEXT, b"x"),
                     Part.END: lambda stream=stream: stream.send_end(),
                 }[part]
                 if (half, part) in ADVANCE:
@@ -201,3 +213,119 @@ class ResetTests(SynchronousTestCase):
         self.assertEqual((stream.inbox.held, link.gateway.connection.room), (0, 8))
         stream.consume(10 * KIB)
         link.gateway.connection.invariants()
+
+
+class WebSocketTests(SynchronousTestCase):
+    """A stream that was asked to be one."""
+
+    def setUp(self) -> None:
+        """Ask for it."""
+        self.link = connected()
+        self.asked = self.link.open(websocket())
+        self.answered = self.link.accepted()
+
+    def accept(self) -> None:
+        """Let it be one."""
+        self.answered.send_accept(response(101))
+        self.link.settle()
+        [event] = self.link.gateway.taken()
+        self.assertIsInstance(event, AcceptReceived)
+
+    def heard(self, side: Side) -> list[tuple[int, bytes, bool]]:
+        """The messages and parts that a side was told."""
+        self.link.settle()
+        return [(event.kind, event.body, event.last) for event in side.taken() if isinstance(event, MessageReceived)]
+
+    def test_before_it_is_accepted(self) -> None:
+        """Nothing goes towards the application, neither body nor end nor message."""
+        self.assertEqual((self.asked.sending, self.answered.sending), (Half.WAIT, Half.OFFER))
+        for act in (
+            lambda: self.asked.send_data(b"x"),
+            self.asked.send_end,
+            lambda: self.asked.send_message(v2.TEXT, b"x"),
+            lambda: self.asked.send_close(b""),
+            lambda: self.asked.send_accept(response(101)),
+            lambda: self.answered.send_message(v2.TEXT, b"x"),
+        ):
+            self.assertRaises(StreamClosed, act)
+
+    def test_both_ways(self) -> None:
+        """Messages keep their boundaries and kinds, empty ones too; a close ends its direction."""
+        self.accept()
+        said = [(v2.TEXT, b"one", True), (v2.BINARY, b"", True), (v2.TEXT, "\u00e9".encode(), True)]
+        for sender, other in ((self.asked, self.link.receiver), (self.answered, self.link.gateway)):
+            for kind, data, last in said:
+                sender.send_message(kind, data, last)
+            self.assertEqual(self.heard(other), said)
+        self.asked.send_close(b"\x03\xe8bye")
+        self.assertEqual(self.heard(self.link.receiver), [(v2.CLOSE, b"\x03\xe8bye", True)])
+        self.assertRaises(StreamClosed, self.asked.send_message, v2.TEXT, b"x")
+        self.answered.send_message(v2.TEXT, b"still")
+        self.answered.send_close(b"")
+        self.assertEqual(self.heard(self.link.gateway), [(v2.TEXT, b"still", True), (v2.CLOSE, b"", True)])
+        self.assertEqual((self.asked.phase, self.answered.phase), (Phase.ENDED, Phase.ENDED))
+
+    def test_close_of_the_application(self) -> None:
+        """What was queued before it arrives; then the stream is let go, whatever the caller still says."""
+        self.accept()
+        self.answered.send_message(v2.TEXT, b"last")
+        self.answered.send_close(b"\x03\xe8")
+        self.link.settle()
+        kinds = [type(event) for event in self.link.gateway.taken()]
+        self.assertEqual(kinds, [MessageReceived, MessageReceived, StreamReset])
+        self.assertEqual([type(event) for event in self.link.receiver.taken()], [StreamEnded])
+
+    def test_parts(self) -> None:
+        """A large message comes in parts of one kind, of which only the last says so."""
+        self.accept()
+        data = bytes(range(256)) * 800
+        self.answered.send_message(v2.BINARY, data)
+        got: list[MessageReceived] = []
+        while not got or not got[-1].last:
+            self.link.settle()
+            for event in self.link.gateway.taken():
+                if isinstance(event, MessageReceived):
+                    got.append(event)
+                    self.asked.consume(event.cost)
+        self.assertEqual(b"".join(part.body for part in got), data)
+        self.assertGreater(len(got), 3)
+        self.assertEqual({part.kind for part in got}, {v2.BINARY})
+        self.assertEqual([part.last for part in got], [False] * (len(got) - 1) + [True])
+
+    def test_parts_of_the_sender(self) -> None:
+        """A message may be sent as it comes; a part of nothing is none."""
+        self.accept()
+        for data, last in ((b"a", False), (b"", False), (b"b", False), (b"", True)):
+            self.asked.send_message(v2.TEXT, data, last)
+        expected = [(v2.TEXT, b"a", False), (v2.TEXT, b"b", False), (v2.TEXT, b"", True)]
+        self.assertEqual(self.heard(self.link.receiver), expected)
+
+    def test_empty_messages_are_not_free(self) -> None:
+        """An application that reads nothing gets no more of them than its window has room for."""
+        self.accept()
+        for _ in range(10_000):
+            self.asked.send_message(v2.TEXT, b"")
+        self.assertTrue(self.asked.pausing)
+        got = len(self.heard(self.link.receiver))
+        self.assertEqual(got, WINDOW // v2.MESSAGE_COST)
+        self.answered.consume(WINDOW)
+        self.assertEqual(len(self.heard(self.link.receiver)), got)
+
+    def test_close_needs_no_credit(self) -> None:
+        """It arrives although nothing else can."""
+        self.accept()
+        self.asked.send_message(v2.BINARY, bytes(WINDOW - v2.MESSAGE_COST))
+        self.asked.send_close(b"\x03\xe8" + b"r" * 123)
+        self.assertEqual(self.heard(self.link.receiver)[-1], (v2.CLOSE, b"\x03\xe8" + b"r" * 123, True))
+        self.assertEqual(self.asked.window.credit, 0)
+
+    def test_denial(self) -> None:
+        """An ordinary answer, early heads included, ends the stream as every answer does."""
+        self.answered.send_informational(response(103))
+        self.answered.send_head(response(403))
+        self.answered.send_data(b"no")
+        self.answered.send_end()
+        self.link.settle()
+        kinds = [type(event) for event in self.link.gateway.taken()]
+        self.assertEqual(kinds, [InformationalReceived, ResponseReceived, StreamReset])
+        self.assertFalse(self.link.receiver.connection.streams)

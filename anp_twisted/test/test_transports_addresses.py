@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from anp_twisted.errors import CredentialError, SettingsError
-from anp_twisted.transports.addresses import GatewayAddress, gateway_endpoint, is_loopback, parse_gateway
+from anp_twisted.errors import SettingsError
+from anp_twisted.transports.addresses import GatewayAddress, is_loopback, parse_gateway
 
 
 class ParseTests(SynchronousTestCase):
@@ -57,19 +56,3 @@ class ParseTests(SynchronousTestCase):
     def test_loopback(self) -> None:
         """Loopback is what is certainly this machine."""
         self.assertTrue(all(map(is_loopback, ("localhost", "127.0.0.1", "127.9.9.9", "::1"))))
-
-
-class EndpointTests(SynchronousTestCase):
-    """What is connected to."""
-
-    def test_plain(self) -> None:
-        """A C{ws} gateway is dialled by TCP."""
-        reactor = MemoryReactorClock()
-        gateway_endpoint(reactor, parse_gateway("ws://127.0.0.1:9877/ws"))
-        self.assertIn("9877", repr(gateway_endpoint(reactor, parse_gateway("ws://127.0.0.1:9877/ws"))))
-
-    def test_caFile(self) -> None:
-        """A file of authorities that is not there is an error at once, not at the first attempt."""
-        address = parse_gateway("wss://gw.example.org/ws")
-        with self.assertRaisesRegex(CredentialError, "/nowhere/ca.pem"):
-            gateway_endpoint(MemoryReactorClock(), address, ca_file="/nowhere/ca.pem")

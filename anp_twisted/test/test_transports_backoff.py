@@ -5,10 +5,9 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from anp_twisted.errors import ANPError, ConnectionClosed, LinkLost, LinkRefused
+from anp_twisted.errors import ConnectionClosed, LinkLost, LinkRefused
 from anp_twisted.limits import Limits
-from anp_twisted.test.wires import Turns
-from anp_twisted.transports.backoff import Backoff, GivingUp
+from anp_twisted.transports.backoff import Backoff
 
 LIMITS = Limits(reconnect_first=0.5, reconnect_most=15.0, healthy_after=10.0)
 LOST = LinkLost("lost")
@@ -19,20 +18,12 @@ class BackoffTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.turns = Turns()
         self.luck = 0.999999
-        self.exhausted: list[ANPError] = []
-        self.backoff = self.make(0)
+        self.backoff = self.make()
 
-    def make(self, after: int) -> Backoff:
-        """Make one that gives up after so many failures."""
-        return Backoff(
-            LIMITS,
-            self.clock.seconds,
-            draw=lambda: self.luck,
-            soon=self.turns.soon,
-            giving_up=GivingUp(after, self.exhausted.append),
-        )
+    def make(self) -> Backoff:
+        """Make a new one."""
+        return Backoff(LIMITS, self.clock.seconds, draw=lambda: self.luck)
 
     def live(self, seconds: float) -> None:
         """Let a link live for so long."""
@@ -79,14 +70,14 @@ class BackoffTests(SynchronousTestCase):
     def test_credentials(self) -> None:
         """What credentials will not mend soon is tried rarely from the first time on, and never by luck at once."""
         for reason in (LinkRefused("", 401), LinkRefused("", 403), LinkLost("", 4003)):
-            backoff = self.make(0)
+            backoff = self.make()
             backoff.failed(reason)
             self.luck = 0.0
             self.assertEqual(backoff(1), 7.5)
             self.luck = 1.0
             self.assertEqual(backoff(1), 15.0)
         for other in (LinkRefused("", 503), LinkLost("", 1001), ConnectionClosed("")):
-            backoff = self.make(0)
+            backoff = self.make()
             backoff.failed(other)
             self.assertLessEqual(backoff(1), 0.5)
 
@@ -99,19 +90,3 @@ class BackoffTests(SynchronousTestCase):
         self.assertEqual(self.backoff(1), 15.25)
         self.clock.advance(30.0)
         self.assertEqual(self.backoff(1), 0.25)
-
-    def test_givingUp(self) -> None:
-        """It says so once, at the end of the turn, with the last reason."""
-        self.backoff = self.make(3)
-        for number in range(5):
-            self.backoff.failed(LinkRefused(str(number)))
-            self.assertEqual(len(self.exhausted), 1 if number > 2 else 0)
-            self.turns.end()
-        self.assertEqual([str(reason) for reason in self.exhausted], ["2"])
-
-    def test_never(self) -> None:
-        """By default it never gives up."""
-        for _ in range(1000):
-            self.backoff.failed(LOST)
-        self.turns.end()
-        self.assertEqual(self.exhausted, [])

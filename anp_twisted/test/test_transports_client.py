@@ -16,7 +16,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from anp_twisted.errors import ANPError, ConnectionClosed, LinkLost, LinkRefused
+from anp_twisted.errors import ANPError, ConnectionClosed, LinkLost, LinkRefused, ProxyRefused
 from anp_twisted.limits import Limits
 from anp_twisted.session import events
 from anp_twisted.test.wires import Owner, StreamLog, Turns, Wire, WireEnd, WireEndpoint, hello
@@ -77,7 +77,7 @@ class ClientTestCase(SynchronousTestCase):
             self.clock, self.turns.soon, LIMITS, self.gateway, lambda identity: hello(LIMITS)
         )
         self.wires = WireEndpoint(self.serve)
-        self.backoff = Backoff(LIMITS, self.clock.seconds, draw=lambda: self.luck, soon=self.turns.soon)
+        self.backoff = Backoff(LIMITS, self.clock.seconds, draw=lambda: self.luck)
         dialling = Dialling("ws://gw.example.org:9877/ws", lambda: self.headers, self.hello, self.backoff)
         wiring = Wiring(self.clock, self.turns.soon, LIMITS, self.receiver)
         self.endpoint = LinkEndpoint(self.wires, dialling, wiring)
@@ -210,6 +210,7 @@ class ConnectTests(ClientTestCase):
         for error, words in (
             (ConnectionRefusedError(), "nothing listens at the gateway's address"),
             (DNSLookupError(), "the gateway's name cannot be resolved"),
+            (ProxyRefused("the proxy does not answer", 407), "the proxy does not answer"),
         ):
             self.setUp()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.transports import framing
-from anp_twisted.transports.framing import FrameCutter, front, xor
+from anp_twisted.transports.framing import FrameCutter, MessageCutter, front, xor
 
 MASK = b"\x01\x80\xfe\x37"
 SIZES = (0, 1, 125, 126, 127, 65535, 65536, 70000)
@@ -101,3 +101,31 @@ class CutterTests(SynchronousTestCase):
         cutter = FrameCutter(False, 1 << 20)
         cutter.feed(front(1 << 20, b""))
         self.assertLess(len(cutter._partial), 20)
+
+
+class MessageCutterTests(SynchronousTestCase):
+    """Text beside binary."""
+
+    @given(st.lists(st.tuples(st.booleans(), st.binary(max_size=200)), max_size=8), st.lists(st.integers(0, 3000)))
+    def test_any_pieces(self, said: list[tuple[bool, bytes]], cuts: list[int]) -> None:
+        """Whole frames of both kinds come back in order, in whatever pieces they came."""
+        sent = b"".join(front(len(data), MASK, 0x81 if text else 0x82) + xor(MASK, data) for text, data in said)
+        cutter = MessageCutter(1000)
+        got = [message for piece in pieces(sent, cuts) for message in cutter.feed_messages(piece)]
+        self.assertEqual(got, [(1 if text else 2, data) for text, data in said])
+        self.assertEqual(cutter.foreign, b"")
+
+    def test_foreign(self) -> None:
+        """Anything else is left where it begins: control frames, fragments, what is too large, or not masked."""
+        good = front(1, MASK, 0x81) + xor(MASK, b"x")
+        for other in (
+            front(0, MASK, 0x89),
+            front(1, MASK, 0x01) + b"x",
+            front(0, MASK, 0x80),
+            front(0, MASK, 0xC1),
+            front(1001, MASK, 0x82),
+            front(0, b"", 0x81),
+        ):
+            cutter = MessageCutter(1000)
+            self.assertEqual(cutter.feed_messages(good + other + good), [(1, b"x")])
+            self.assertEqual(cutter.foreign, other + good)

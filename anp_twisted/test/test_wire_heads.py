@@ -152,6 +152,7 @@ class RefusalTests(SynchronousTestCase):
             ("id", ("a b", "a\n", "\u00e9", "x" * 129)),
             ("client", (["1.2.3.4"], ["1.2.3.4", -1], ["1.2.3.4", 65536], ["x" * 65, 1], [1, "1.2.3.4"])),
             ("deadline", (-1, "1", -0.5)),
+            ("protocol", ("h2c", "WebSocket", "websocket\n", 1)),
         ):
             for value in values:
                 self.refused(RequestHead, request(**{key: value}))

@@ -1,19 +1,14 @@
 """
-Where a gateway is: from a URL to an endpoint.
+Where a gateway is, as a URL names it.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IStreamClientEndpoint
-
 from anp_twisted.errors import SettingsError
-from anp_twisted.transports.tls import client_options
 
 _PORTS = {"ws": 80, "wss": 443}
 
@@ -67,18 +62,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def gateway_endpoint(reactor: Any, address: GatewayAddress, *, ca_file: str | None = None) -> IStreamClientEndpoint:
-    """
-    Make the endpoint that connects to a gateway.
-
-    @param reactor: provides C{IReactorTCP} and C{IReactorPluggableNameResolver}.
-    @param ca_file: see L{client_options<anp_twisted.transports.tls.client_options>}.
-    @raise CredentialError: for a C{ca_file} that cannot be read.
-    """
-    plain = HostnameEndpoint(reactor, address.host, address.port)
-    if not address.secure:
-        return plain
-    endpoint: IStreamClientEndpoint = wrapClientTLS(client_options(address.host, ca_file), plain)
-    return endpoint

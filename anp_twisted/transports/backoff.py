@@ -9,31 +9,14 @@ keeps a count of its own, which only a link that lived for a while sets back.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from anp_twisted.errors import ANPError, LinkLost, LinkRefused
 from anp_twisted.limits import Limits
-from anp_twisted.transports.link import Soon
+
+Seconds = Callable[[], float]
 
 CREDENTIALS = frozenset({401, 403, 4003})
 """HTTP statuses and WebSocket close codes that say: not with these credentials."""
-
-
-@dataclass(frozen=True, slots=True)
-class GivingUp:
-    """
-    What to do when it is no use.
-
-    @ivar after: failures in a row; 0 is never.
-    @ivar exhausted: called once at the end of the reactor turn in which they are
-        reached, with the last reason.
-    """
-
-    after: int
-    exhausted: Callable[[ANPError], None]
-
-
-NEVER = GivingUp(0, lambda reason: None)
 
 
 class Backoff:
@@ -47,11 +30,9 @@ class Backoff:
     def __init__(
         self,
         limits: Limits,
-        seconds: Callable[[], float],
+        seconds: Seconds,
         *,
-        draw: Callable[[], float],
-        soon: Soon,
-        giving_up: GivingUp = NEVER,
+        draw: Seconds,
     ) -> None:
         """
         @param seconds: the clock.
@@ -62,8 +43,6 @@ class Backoff:
         self._limits = limits
         self._seconds = seconds
         self._draw = draw
-        self._soon = soon
-        self._giving_up = giving_up
         self._opened_at = 0.0
         self._not_before = 0.0
 
@@ -90,17 +69,23 @@ class Backoff:
 
     def lost(self, reason: ANPError) -> None:
         """An open link was lost; if it had been healthy, this is the first failure."""
-        if self._seconds() - self._opened_at >= self._limits.healthy_after:
+        if self.healthy:
             self.failures = 0
-        self.failed(reason)
+        self._count(reason)
 
     def failed(self, reason: ANPError) -> None:
         """An attempt failed before the link was open."""
+        self._count(reason)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the link that was opened last would be healthy by now."""
+        return self._seconds() - self._opened_at >= self._limits.healthy_after
+
+    def _count(self, reason: ANPError) -> None:
+        """Count one failure."""
         self.failures += 1
         self.reason = reason
-        giving_up = self._giving_up
-        if self.failures == giving_up.after:
-            self._soon(lambda: giving_up.exhausted(reason))
 
     def hold(self, seconds: float) -> None:
         """The gateway asked for a pause: no attempt before it is over."""

@@ -160,7 +160,7 @@ class Attempt:
         """There is no connection at all."""
         if reason.check(CancelledError, ConnectingCancelledError):
             return  # who cancels needs no reason
-        self._fail(LinkRefused(explain(reason.value)))
+        self._fail(reason.value if isinstance(reason.value, LinkRefused) else LinkRefused(explain(reason.value)))
 
     def _cancelled(self, opened: Deferred[IProtocol]) -> None:
         """Nobody wants the link any more."""

@@ -1,5 +1,5 @@
 """
-The one kind of WebSocket frame that nearly every message is: binary, whole, unfragmented.
+The kinds of WebSocket frame that nearly every message is: whole, unfragmented, and on links binary.
 
 Autobahn spends more time on such a frame than the session on what is in it, and
 cuts the rest of its input anew for each. So whole frames are written and read
@@ -14,6 +14,8 @@ from typing import Final
 from autobahn.websocket.xormasker import create_xor_masker  # type: ignore[attr-defined]
 
 _WHOLE_BINARY: Final = 0x82
+_WHOLE_TEXT: Final = 0x81
+_OPCODE: Final = 0x0F
 _MASKED: Final = 0x80
 _LENGTH: Final = 0x7F
 _NATIVE: Final = create_xor_masker.__module__.startswith("autobahn.nvx")
@@ -38,19 +40,20 @@ def xor(mask: bytes, data: bytes) -> bytes:
     return (int.from_bytes(data, "little") ^ key).to_bytes(size, "little")
 
 
-def front(size: int, mask: bytes) -> bytes:
+def front(size: int, mask: bytes, first: int = _WHOLE_BINARY) -> bytes:
     """
-    Make what stands in front of the payload of a whole binary frame.
+    Make what stands in front of the payload of a frame.
 
     @param size: bytes of the payload.
     @param mask: four bytes for a client, none for a server.
+    @param first: the first byte: FIN, RSV and opcode.
     """
     flag = _MASKED if mask else 0
     if size < 126:
-        return bytes((_WHOLE_BINARY, flag | size)) + mask
+        return bytes((first, flag | size)) + mask
     if size < 65536:
-        return bytes((_WHOLE_BINARY, flag | 126)) + size.to_bytes(2, "big") + mask
-    return bytes((_WHOLE_BINARY, flag | 127)) + size.to_bytes(8, "big") + mask
+        return bytes((first, flag | 126)) + size.to_bytes(2, "big") + mask
+    return bytes((first, flag | 127)) + size.to_bytes(8, "big") + mask
 
 
 class FrameCutter:
@@ -69,6 +72,7 @@ class FrameCutter:
         self._flag = _MASKED if masked else 0
         self._mask_size = 4 if masked else 0
         self._most = most
+        self._firsts = bytes((_WHOLE_BINARY,))
         self._partial = bytearray()
         self._missing = 0  # bytes without which it is no use to look again
 
@@ -116,7 +120,7 @@ class FrameCutter:
         @return: where it begins and its size: -1 for something foreign. A header
             that is not complete is taken for a frame that ends with it.
         """
-        if data[at] != _WHOLE_BINARY:
+        if data[at] not in self._firsts:
             return at, -1
         begin = at + 2 + self._mask_size
         if at + 1 >= len(data):
@@ -134,3 +138,32 @@ class FrameCutter:
         size = int.from_bytes(data[at + 2 : at + 2 + wide], "big")
         least = 126 if wide == 2 else 65536
         return begin, size if least <= size <= self._most else -1
+
+
+class MessageCutter(FrameCutter):
+    """Cuts whole text and binary frames out of the bytes of a client."""
+
+    def __init__(self, most: int) -> None:
+        """
+        @param most: the largest payload taken; a larger one is foreign.
+        """
+        super().__init__(True, most)
+        self._firsts = bytes((_WHOLE_TEXT, _WHOLE_BINARY))
+        self._kinds: list[int] = []
+
+    def feed_messages(self, data: bytes) -> list[tuple[int, bytes]]:
+        """
+        Take bytes.
+
+        @return: the opcodes and payloads of the frames that are complete, as L{feed} does.
+        """
+        payloads = self.feed(data)
+        kinds, self._kinds = self._kinds, []
+        return list(zip(kinds, payloads, strict=True))
+
+    def _payload(self, data: bytes, at: int) -> tuple[int, int]:
+        """Note of what kind a frame is that is complete."""
+        begin, size = super()._payload(data, at)
+        if size >= 0 and begin + size <= len(data):
+            self._kinds.append(data[at] & _OPCODE)
+        return begin, size

@@ -12,29 +12,31 @@ from service_identity import VerificationError
 from twisted.internet import error
 
 _TEXTS: list[tuple[type[BaseException], str]] = [
-    (VerificationError, "the gateway's certificate is for another name"),
-    (error.ConnectionRefusedError, "nothing listens at the gateway's address"),
-    (error.DNSLookupError, "the gateway's name cannot be resolved"),
-    (error.TimeoutError, "the gateway does not answer"),
-    (error.NoRouteError, "there is no way to the gateway"),
-    (error.ConnectError, "the gateway cannot be reached"),
-    (error.ConnectionDone, "the gateway closed the connection before the link was open"),
+    (VerificationError, "{who}'s certificate is for another name"),
+    (error.ConnectionRefusedError, "nothing listens at {who}'s address"),
+    (error.DNSLookupError, "{who}'s name cannot be resolved"),
+    (error.TimeoutError, "{who} does not answer"),
+    (error.NoRouteError, "there is no way to {who}"),
+    (error.ConnectError, "{who} cannot be reached"),
+    (error.ConnectionDone, "{who} closed the connection before the link was open"),
     (error.ConnectionAborted, "the connection was cut before the link was open"),
     (error.ConnectionLost, "the connection was lost before the link was open"),
 ]
-_CERTIFICATE = "the gateway's certificate is not valid: expired, or of an authority that is not trusted (see --ca-file)"
+_CERTIFICATE = "{who}'s certificate is not valid: expired, or of an authority that is not trusted (see {option})"
 
 
-def explain(reason: BaseException | None) -> str:
+def explain(reason: BaseException | None, who: str = "the gateway") -> str:
     """
     Say in one line why there is no link.
 
     @param reason: what Twisted failed with.
+    @param who: whom it was to reach.
     """
     if isinstance(reason, SSL.Error):
         refused = any("certificate verify failed" in part for entry in reason.args[:1] for part in map(str, entry))
-        return _CERTIFICATE if refused else "the gateway does not speak TLS as we do"
+        text = _CERTIFICATE if refused else "{who} does not speak TLS as we do"
+        return text.format(who=who, option="--target-ca-file" if who == "the target" else "--ca-file")
     for kind, text in _TEXTS:
         if isinstance(reason, kind):
-            return text
+            return text.format(who=who)
     return f"the connection failed: {type(reason).__name__}"

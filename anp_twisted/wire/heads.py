@@ -20,6 +20,9 @@ Pairs = list[tuple[str, str]]
 #: What a request method looks like (RFC 9110, 5.6.2), and no longer than any that is in use.
 METHOD = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}\Z"
 
+#: The protocol of a request for a WebSocket, and the feature of a receiver that takes such requests.
+WEBSOCKET = "websocket"
+
 #: Characters of a public text.
 MOST_TEXT = 1024
 
@@ -27,6 +30,7 @@ _Method = Annotated[str, Meta(pattern=METHOD)]
 _Target = Annotated[str, Meta(max_length=65536, pattern=r"^[!-~\x80-\xff]+\Z")]
 _Scheme = Annotated[str, Meta(pattern=r"^https?\Z")]
 _Version = Annotated[str, Meta(pattern=r"^[0-9](\.[0-9])?\Z")]
+_Protocol = Annotated[str, Meta(pattern=r"^(websocket)?\Z")]
 _Id = Annotated[str, Meta(max_length=128, pattern=r"^[!-~]*\Z")]
 _Path = Annotated[str, Meta(max_length=1024, pattern=r"^/[!-~]*\Z")]
 _Size = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -44,6 +48,7 @@ class RequestHead(Struct, omit_defaults=True, gc=False):
     @ivar client: the caller's address and port.
     @ivar id: the request id, as logs on both sides show it.
     @ivar deadline: seconds left for the whole request when it was sent; 0 is no limit.
+    @ivar protocol: C{websocket} where the caller asks for one, else nothing.
     """
 
     method: _Method
@@ -54,6 +59,7 @@ class RequestHead(Struct, omit_defaults=True, gc=False):
     client: tuple[Annotated[str, Meta(max_length=64)], Annotated[int, Meta(ge=0, le=65535)]] | None = None
     id: _Id = ""
     deadline: Annotated[float, Meta(ge=0)] = 0.0
+    protocol: _Protocol = ""
 
 
 class ResponseHead(Struct, omit_defaults=True, gc=False):
@@ -90,7 +96,8 @@ class Hello(Struct, omit_defaults=True):
     @ivar connection_window: the credit it gives the connection at its start, in bytes.
     @ivar max_streams: how many streams it accepts at once.
     @ivar capacity: how many requests it wants at once; a receiver says it.
-    @ivar instance: names the process behind the connection; a new connection of an instance replaces the old one.
+    @ivar instance: names the process behind the connection.
+    @ivar link: numbers the connections of that process; a new one of the same number replaces the old one.
     @ivar paths: the path prefixes a receiver serves.
     @ivar public_url: where callers reach the gateway that says it.
     @ivar resume: reserved for streams that survive a broken link.
@@ -105,6 +112,7 @@ class Hello(Struct, omit_defaults=True):
     software: Annotated[str, Meta(max_length=128)] = ""
     features: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=64)] = []
     instance: _Id = ""
+    link: Annotated[int, Meta(ge=0, le=65535)] = 0
     paths: Annotated[list[_Path], Meta(max_length=256)] = []
     public_url: Annotated[str, Meta(max_length=1024)] = ""
     resume: _Id = ""

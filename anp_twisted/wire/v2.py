@@ -27,6 +27,17 @@ FLAG_END = 0x02
 #: Tag of the body bytes.
 BODY = 0x03
 
+#: Kinds of MESSAGE, the first byte of the RFC 6455 frame that would carry it: text, binary, close.
+TEXT, BINARY, CLOSE = 0x01, 0x02, 0x08
+
+#: Set in the kind of a MESSAGE that is the last part of its message.
+LAST = 0x80
+
+#: Credit that a text or binary MESSAGE takes besides its bytes, so that empty ones are not free.
+MESSAGE_COST = 32
+
+_MESSAGE_KINDS = frozenset({TEXT, BINARY, TEXT | LAST, BINARY | LAST, CLOSE | LAST})
+
 #: The most a window can hold, so that no sum leaves 32 bits.
 MOST_CREDIT = 2**31 - 1
 
@@ -129,6 +140,38 @@ def decode(message: bytes, most: int, fields: int = 16) -> Frame:
     if not _meta_is_right(kind, meta):
         raise FrameError(f"a frame of type {kind:#04x} lacks its field or has a wrong one")
     return Frame(kind, stream, bool(flags), meta, found.get(BODY, b""))
+
+
+def cost(frame: Frame) -> int:
+    """
+    Tell the credit that a frame takes.
+
+    A close is like END: there is one in each direction at most, and it must
+    arrive when nothing else can.
+    """
+    if frame.kind != Kind.MESSAGE:
+        return len(frame.body)
+    return 0 if is_close(frame.meta) else len(frame.body) + MESSAGE_COST
+
+
+def is_close(kind: bytes | None) -> bool:
+    """Tell whether the field of a MESSAGE says that it is a close."""
+    return kind is not None and kind[0] == CLOSE | LAST
+
+
+def message_is_right(frame: Frame) -> bool:
+    """
+    Tell whether a MESSAGE is of a known kind and holds what that kind does.
+
+    END rides on a close, and on nothing else. A part that is not the last one
+    holds something. A close has no body, or a code and up to 123 bytes of reason.
+    """
+    kind, size = frame.meta[0] if frame.meta else 0, len(frame.body)
+    if kind not in _MESSAGE_KINDS or frame.end != (kind == CLOSE | LAST):
+        return False
+    if kind == CLOSE | LAST:
+        return size == 0 or 2 <= size <= 125
+    return bool(size) or bool(kind & LAST)
 
 
 def _place_is_right(kind: int, stream: int) -> bool:

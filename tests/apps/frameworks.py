@@ -12,14 +12,16 @@ from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import re_path
 from django.views.decorators.csrf import csrf_exempt
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import StreamingResponse
 from starlette.applications import Starlette
+from starlette.endpoints import WebSocketEndpoint
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import JSONResponse as StarletteJSON
 from starlette.responses import Response as StarletteResponse
 from starlette.responses import StreamingResponse as StarletteStreaming
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket as StarletteSocket
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
 
@@ -44,6 +46,18 @@ fast = FastAPI()
 async def fast_stream() -> StreamingResponse:
     """Stream."""
     return StreamingResponse(numbers(), media_type="text/plain")
+
+
+@fast.websocket("/ws")
+async def fast_socket(socket: WebSocket) -> None:
+    """Say hello, send back what comes, and close when told to."""
+    await socket.accept(subprotocol=socket.scope["subprotocols"][0] if socket.scope["subprotocols"] else None)
+    await socket.send_json({"query": dict(socket.query_params), "cookies": socket.cookies})
+    async for text in socket.iter_text():
+        if text == "close":
+            await socket.close(4000, "told to")
+            return
+        await socket.send_text(text)
 
 
 @fast.api_route("/{path:path}", methods=METHODS)
@@ -73,7 +87,32 @@ async def star_show(request: StarletteRequest) -> StarletteResponse:
     return response
 
 
-star = Starlette(routes=[Route("/stream", star_stream), Route("/{path:path}", star_show, methods=METHODS)])
+class StarSocket(WebSocketEndpoint):
+    """The same, as a class."""
+
+    encoding = "text"
+
+    async def on_connect(self, websocket: StarletteSocket) -> None:
+        """Say hello."""
+        offered = websocket.scope["subprotocols"]
+        await websocket.accept(subprotocol=offered[0] if offered else None)
+        await websocket.send_json({"query": dict(websocket.query_params), "cookies": websocket.cookies})
+
+    async def on_receive(self, websocket: StarletteSocket, data: str) -> None:
+        """Send it back."""
+        if data == "close":
+            await websocket.close(4000, "told to")
+        else:
+            await websocket.send_text(data)
+
+
+star = Starlette(
+    routes=[
+        WebSocketRoute("/ws", StarSocket),
+        Route("/stream", star_stream),
+        Route("/{path:path}", star_show, methods=METHODS),
+    ]
+)
 
 
 # --- Django ---------------------------------------------------------------------

@@ -159,6 +159,97 @@ ROUTES = {
 }
 
 
+async def echo(scope: Any, receive: Any, send: Any, query: dict[str, str]) -> None:
+    """
+    Accept a WebSocket and send back what comes.
+
+    The first subprotocol that is offered is chosen; C{close=CODE} is a message that
+    closes with this code, C{crash} one that raises, C{show} one that shows the scope.
+    """
+    note: dict[str, Any] = {"name": query.get("name", ""), "received": 0}
+    HAPPENED.append(note)
+    await receive()
+    offered = scope["subprotocols"]
+    headers = [(b"x-one", b"1"), (b"x-two", b"2"), (b"x-two", b"3")]
+    await send({"type": "websocket.accept", "subprotocol": offered[0] if offered else None, "headers": headers})
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            note["code"], note["reason"] = message["code"], message.get("reason")
+            return
+        note["received"] += 1
+        text = message.get("text")
+        if text is not None and text.startswith("close="):
+            code, _, reason = text[6:].partition(" ")
+            await send({"type": "websocket.close", "code": int(code), "reason": reason})
+            note["code"] = (await receive())["code"]
+            return
+        if text == "crash":
+            raise RuntimeError("a secret of the application")
+        if text == "return":
+            return
+        if text == "show":
+            await send({"type": "websocket.send", "text": json.dumps(shown_scope(scope))})
+        else:
+            await send({**message, "type": "websocket.send"})
+
+
+def shown_scope(scope: Any) -> dict[str, Any]:
+    """A scope as JSON."""
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, bytes):
+            return value.decode("latin-1")
+        if isinstance(value, dict):
+            return {key: shown(inner) for key, inner in value.items()}
+        return [shown(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+    found: dict[str, Any] = shown(dict(scope))
+    return found
+
+
+async def unread(scope: Any, receive: Any, send: Any, query: dict[str, str]) -> None:
+    """Accept a WebSocket, read nothing of it for C{seconds}, then everything."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await asyncio.sleep(float(query["seconds"]))
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def flood(scope: Any, receive: Any, send: Any, query: dict[str, str]) -> None:
+    """Accept a WebSocket and send C{count} messages of C{size} bytes, noting how many could be sent."""
+    note: dict[str, Any] = {"name": query.get("name", ""), "sent": 0}
+    HAPPENED.append(note)
+    await receive()
+    await send({"type": "websocket.accept"})
+    try:
+        for _ in range(int(query["count"])):
+            await send({"type": "websocket.send", "bytes": BLOCK[: int(query["size"])]})
+            note["sent"] += 1
+        await send({"type": "websocket.close"})
+    except OSError as error:
+        note["error"] = type(error).__name__
+
+
+async def deny(scope: Any, receive: Any, send: Any, query: dict[str, str]) -> None:
+    """Refuse a WebSocket: plainly, or with a whole answer of C{status}; C{how=raise} fails, C{how=return} forgets."""
+    await receive()
+    how = query.get("how", "close")
+    if how == "raise":
+        raise RuntimeError("a secret of the application")
+    if how == "answer":
+        fields = [(b"content-type", b"text/plain"), (b"x-why", b"no")]
+        await send({"type": "websocket.http.response.start", "status": int(query["status"]), "headers": fields})
+        await send({"type": "websocket.http.response.body", "body": b"not ", "more_body": True})
+        await send({"type": "websocket.http.response.body", "body": b"here"})
+    elif how == "close":
+        await send({"type": "websocket.close"})
+
+
+SOCKETS = {"/echo": echo, "/unread": unread, "/flood": flood, "/deny": deny}
+
+
 async def app(scope: Any, receive: Any, send: Any) -> None:
     """Find what to do by the last segment of the path; C{show} is the default."""
     if scope["type"] == "lifespan":
@@ -167,4 +258,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "lifespan.shutdown.complete"})
         return
     query = {key: values[-1] for key, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
+    if scope["type"] == "websocket":
+        await SOCKETS.get("/" + scope["path"].rsplit("/", 1)[-1], deny)(scope, receive, send, query)
+        return
     await ROUTES.get("/" + scope["path"].rsplit("/", 1)[-1], show)(scope, receive, send, query)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.harness import Gateway, Program, Receiver, free_port, listening, wait_until
+from tests.harness import Gateway, Program, Receiver, free_port, listening, twistd, wait_until
 
 APP = "lab:app"
 
@@ -131,6 +131,23 @@ class Tunnel(Peer):
         self.url = gateway.url
 
 
+class TunnelToTarget(Direct):
+    """Our gateway and our receiver, the application on uvicorn behind C{--target}."""
+
+    name = "anp target"
+
+    def start(self) -> None:
+        """Start uvicorn, then both."""
+        super().start()
+        gateway = Gateway(self.folder, "--log-level=warn", "--in-flight=400")
+        self.programs.append(gateway)
+        command = [twistd(), "-n", "--pidfile=", "anp-receiver", f"--target={self.url}", f"--gateway={gateway.link}"]
+        receiver = Program([*command, "--log-level=warn", "--capacity=400"], self.folder, "receiver")
+        self.programs.append(receiver)
+        receiver.line()
+        self.url = gateway.url
+
+
 class TunnelOverTls(Tunnel):
     """The same, with TLS between receiver and gateway."""
 
@@ -156,4 +173,4 @@ class TunnelOverTls(Tunnel):
         self.url = gateway.url
 
 
-PEERS: list[type[Peer]] = [Direct, SshReverse, Tunnel, TunnelOverTls]
+PEERS: list[type[Peer]] = [Direct, SshReverse, Tunnel, TunnelToTarget, TunnelOverTls]

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 import httpx
+from websockets.sync.client import connect
 
 from tests.bench.peers import Peer
 
@@ -157,6 +158,35 @@ def _disconnected(client: httpx.Client, name: str) -> float:
                 return float(note["disconnected"])
 
 
+def websocket(peer: Peer, sockets: int, seconds: int) -> Figures:
+    """Echoes of 30 bytes, one after the other on each of some WebSockets: how many a second, and what one costs."""
+    counts = [0] * sockets
+    begin, before = threading.Barrier(sockets + 1), 0.0
+    stop = threading.Event()
+
+    def talk(number: int) -> None:
+        url = f"{peer.url.replace('http', 'ws', 1)}/echo"
+        with connect(url, compression=None, ping_interval=None, proxy=None) as client:
+            begin.wait()
+            while not stop.is_set():
+                client.send("x" * 30)
+                client.recv()
+                counts[number] += 1
+
+    threads = [threading.Thread(target=talk, args=(number,)) for number in range(sockets)]
+    for thread in threads:
+        thread.start()
+    begin.wait()
+    before, began = peer.cpu(), time.monotonic()
+    time.sleep(seconds)
+    stop.set()
+    used, took = peer.cpu() - before, time.monotonic() - began
+    for thread in threads:
+        thread.join()
+    total = sum(counts)
+    return {"echoes/s": total / took, "cpu_us/echo": used / max(1, total) * 1e6}
+
+
 def rows(quick: bool) -> dict[str, Callable[[Peer], Figures]]:
     """
     The rows by name.
@@ -171,6 +201,8 @@ def rows(quick: bool) -> dict[str, Callable[[Peer], Figures]]:
     found["download"] = lambda peer: download(peer, size)
     found["upload"] = lambda peer: upload(peer, size)
     found["server-sent events"] = lambda peer: sse(peer, seconds)
+    found["WebSocket echo, 1 socket"] = lambda peer: websocket(peer, 1, seconds)
+    found["WebSocket echo, 8 sockets"] = lambda peer: websocket(peer, 8, seconds)
     found["small beside large"] = lambda peer: beside(peer, 8 * size)
     found["caller leaves"] = leaving
     return found

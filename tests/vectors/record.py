@@ -160,6 +160,19 @@ VALID: dict[str, dict[str, Any]] = {
     "v2-ping": v2("eight opaque bytes", 0x14, 0, meta_hex="0001020304050607"),
     "v2-pong": v2("the same eight", 0x15, 0, meta_hex="0001020304050607"),
     "v2-message": v2("a part of a WebSocket message", 0x20, 3, meta_hex="01", body=b"text"),
+    "v2-message-last": v2("the last part may be empty", 0x20, 3, meta_hex="81"),
+    "v2-message-binary": v2("a whole binary message", 0x20, 5, meta_hex="82", body=bytes(range(256))),
+    "v2-message-close": v2("a close ends its direction", 0x20, 5, end=True, meta_hex="88", body=b"\x03\xe8bye"),
+    "v2-message-close-bare": v2("a close without a code", 0x20, 7, end=True, meta_hex="88"),
+    "v2-request-websocket": v2(
+        "a caller asks for a WebSocket",
+        1,
+        9,
+        meta='{"method":"GET","target":"/chat","headers":[["Sec-WebSocket-Protocol","a, b"]],"protocol":"websocket"}',
+    ),
+    "v2-accept": v2(
+        "the application accepts it", 2, 9, meta='{"status":101,"headers":[["Sec-WebSocket-Protocol","b"]]}'
+    ),
 }
 
 STRANGE: dict[str, tuple[dict[str, Any], bytes]] = {
