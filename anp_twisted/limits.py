@@ -119,6 +119,10 @@ class Limits:
     total_budget: float = 0.0
     """The whole request; 0 is no limit, since a stream of events may last for days."""
 
+    # --- callers ---------------------------------------------------------
+    rate_buckets: int = 65_536
+    """Callers that one rate limit remembers, about 200 bytes each; beyond, those let in longest ago are forgotten."""
+
     # --- the public HTTP front -------------------------------------------
     target: int = 8 * KIB
     """The request target: what common servers and caches take."""
@@ -133,15 +137,29 @@ class Limits:
     head_timeout: float = 10.0
     """From the first byte of a request to the end of its head, however it trickles."""
     body_timeout: float = 30.0
-    """Between two pieces of a request body while we are reading."""
+    """For the next L{body_progress} bytes of a body while we are reading: a mobile network is back sooner."""
+    body_progress: int = 1 * KIB
+    """What must come of a body within L{body_timeout}: a byte now and then would hold a place for ever."""
     write_timeout: float = 60.0
     """A response that the caller takes nothing of."""
+    unsent: int = 256 * KIB
+    """What the kernel holds of an answer that its caller has no room for; a fast link empties it in milliseconds."""
     keep_alive: float = 75.0
     """Between two requests: above the 60 s at which common balancers reuse a connection."""
     pipelined: int = 16 * KIB
     """Unread bytes of one connection behind the request being answered; with more, its socket waits."""
     connections: int = 10_000
     """Open public connections."""
+    connections_per_address: int = 1_000
+    """
+    Those of one address, or of one /64 of IPv6, which is what one customer gets: an
+    office behind one address needs fewer, and ten addresses are not many to attack with.
+    """
+    patience: float = 2.0
+    """
+    With every receiver busy, a caller who has held up an exchange this long gives way
+    to another: before those who wait for it have waited for L{connect_budget}.
+    """
     linger: float = 2.0
     """Reading on after an early answer, so that the caller can read it before the reset."""
     linger_bytes: int = 16 * MIB
@@ -169,10 +187,51 @@ class Limits:
     """An event loop that stood still for so long is warned of: every request of the process waited."""
     lag_quiet: float = 10.0
     """Between two such warnings; a loop that is blocked all the time does not fill the log."""
+
+    # --- overload -------------------------------------------------------------
+    overload_requests: int = 8_000
+    """
+    Requests running and waiting above which new ones are turned away; 0 is no mark.
+    Below L{connections}, so that there is a connection left on which to say so.
+    """
+    overload_lag: float = 1.0
+    """
+    Seconds the event loop comes late, twice in a row, above which new requests are
+    turned away; 0 is no mark. Every answer is late by as much; less than this is what
+    a busy machine does to everybody, and one such stop alone is an accident, not load.
+    """
+    overload_memory: int = 0
+    """Memory of the process, in bytes, above which new requests are turned away; 0 is L{overload_memory_share}."""
+    overload_memory_share: float = 0.8
+    """The same as a part of what the machine or the control group has: the kernel kills at the whole of it."""
+    overload_descriptors_share: float = 0.85
+    """
+    The part of RLIMIT_NOFILE, less L{descriptors_kept}, above which new requests are
+    turned away and idle connections closed. The rest is for those who hear so.
+    """
+    overload_low: float = 0.8
+    """The part of each mark below which requests are taken again: less would waste, more would flutter."""
+    overload_look: float = 0.1
+    """Between two looks: short beside the seconds an overload lasts, and ten of them cost less than a request."""
+    overload_calm: float = 2.0
+    """Without turning anybody away, after which an overload is over: one line in the log, not one a second."""
+    overload_retry: float = 5.0
+    """C{Retry-After} of those turned away: what took the room has ended or was cut by then."""
+    descriptors_kept: int = 64
+    """
+    Descriptors that no caller gets: one turn of the event loop accepts what the
+    kernel's queue holds, 50, and the log, the operator and a resolver need some.
+    """
+    idle_when_short: float = 1.0
+    """An idle connection is closed after this long while descriptors are short: callers open another one."""
+
+    # --- worker processes ----------------------------------------------------
+    workers: int = 64
+    """Worker processes of one gateway: more than the cores of most machines."""
     worker_restart_first: float = 0.5
     """Upper bound of the first random delay before a worker that died is replaced."""
     worker_restart_most: float = 30.0
-    """Upper bound of every later one: an application that crashes at each start costs little."""
+    """Upper bound of every later one: what crashes at each start costs little."""
     worker_healthy_after: float = 10.0
     """A worker must serve this long before its end counts as the first again."""
     worker_look: float = 0.1
@@ -181,6 +240,8 @@ class Limits:
     """Beyond the time that a worker has to stop, or after it was told to hurry: then it is killed."""
     worker_line: int = 64 * KIB
     """One line that a worker reports or prints; longer ones are cut."""
+    worker_figures: float = 1.0
+    """For the figures of all workers: one that is busy for longer is left out of the page."""
 
     # --- what requests are passed to -------------------------------------------
     target_connections: int = 256

@@ -67,8 +67,7 @@ class Program:
         data = b""
         deadline = time.monotonic() + seconds
         while not data.endswith(b"\n"):
-            ready, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
-            piece = os.read(stream.fileno(), 1) if ready else b""
+            piece = os.read(stream.fileno(), 1) if readable(stream, deadline - time.monotonic()) else b""
             if not piece:
                 raise AssertionError(f"no line on standard output; log:\n{self.log()}")
             data += piece
@@ -119,11 +118,18 @@ class Program:
 
 
 class Gateway(Program):
-    """C{twistd -n anp-gateway} on free ports."""
+    """C{twistd -n anp-gateway} on free ports, behind another command where one is given."""
 
-    def __init__(self, folder: Path, *options: str, port: int = 0, environment: dict[str, str] | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        port: int = 0,
+        environment: dict[str, str] | None = None,
+        wrapper: Sequence[str] = (),
+    ):
         management = free_port()
-        command = [twistd(), "-n", "--pidfile=", "anp-gateway", f"--management-port={management}", *options]
+        command = [*wrapper, twistd(), "-n", "--pidfile=", "anp-gateway", f"--management-port={management}", *options]
         if not any(option.startswith("--listen=") for option in options):
             command.append(f"--port={port}")
         super().__init__(command, folder, "gateway", environment)
@@ -152,6 +158,13 @@ class Receiver(Program):
         command = [twistd(), "-n", "--pidfile=", "anp-receiver", f"--app={app}", f"--gateway={gateway}", *options]
         super().__init__(command, folder, "receiver", environment)
         self.url = self.line() if connected else ""
+
+
+def readable(stream: Any, seconds: float) -> bool:
+    """Wait until something can be read; C{select} knows no descriptors above 1023."""
+    poll = select.poll()
+    poll.register(stream, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
 
 
 def free_port() -> int:

@@ -10,6 +10,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.config.reference import page
+from anp_twisted.config.routes import CorsSettings, RouteSettings
+from anp_twisted.config.schema import settings_of
 
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
@@ -22,6 +24,12 @@ class DocumentationTests(SynchronousTestCase):
         """The page of the settings is the one that the table gives."""
         written = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
         self.assertEqual(written, page(), "run: python -m anp_twisted.config.reference > docs/reference/settings.md")
+
+    def test_routeOptions(self) -> None:
+        """The page of the route options has a row for each of them, and for nothing else."""
+        written = (ROOT / "docs" / "reference" / "route-options.md").read_text("utf-8")
+        rows = re.findall(r"^\| `([a-z_]+)` \|", written, re.MULTILINE)
+        self.assertEqual(rows, [*settings_of(RouteSettings), *settings_of(CorsSettings)])
 
     def test_links(self) -> None:
         """Each relative link leads to a file."""

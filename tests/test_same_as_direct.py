@@ -10,7 +10,7 @@ import httpx
 from tests.harness import EndToEnd, free_port, listening, wait_until
 
 #: Fields that are a server's own, or concern one connection only.
-OWN = {"date", "server", "host", "connection", "transfer-encoding"}
+OWN = {"date", "server", "host", "connection", "transfer-encoding", "x-request-id"}
 
 BINARY = bytes(range(256)) * 10
 

@@ -24,6 +24,7 @@ _FALSE = {"0", "false", "no", "off", ""}
 _SIZE = re.compile(r"(\d{1,15}) ?(B|KiB|MiB|GiB)?")
 _UNITS = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _PREFIX = re.compile(r"/[!-~]*")
+_LEAST_SECONDS = 0.1
 _WORDS_OFF = {"off", "none", ""}
 
 
@@ -97,6 +98,12 @@ def _seconds_from_text(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
         raise ValueError("must be a number of seconds, 0 or more")
     return _seconds(float(text))
+
+
+def _some_seconds(value: float) -> float:
+    if value < _LEAST_SECONDS:
+        raise ValueError(f"must be a number of seconds, {_LEAST_SECONDS} or more")
+    return value
 
 
 def _flag_from_text(text: str) -> bool:
@@ -259,6 +266,12 @@ SECONDS = Kind(
     _seconds_from_text,
     lambda value: _seconds(_expect(value, (int, float), "must be a number of seconds, 0 or more")),
 )
+SOME_SECONDS = Kind(
+    "SECONDS",
+    lambda text: _some_seconds(SECONDS.from_text(text)),
+    lambda value: _some_seconds(SECONDS.from_toml(value)),
+)
+"""A time that cannot be off: what it bounds would otherwise last for ever."""
 SIZE = Kind("BYTES", _size_from_text, _size_from_toml)
 FLAG = Kind("", _flag_from_text, lambda value: bool(_expect(value, bool, "must be true or false")), flag=True)
 LEVEL = choice("debug", "info", "warn", "error", "critical")

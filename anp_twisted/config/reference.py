@@ -44,6 +44,9 @@ places, the better place counts.
 | `SECONDS` | a number, such as `5` or `0.5` |
 | `BYTES` | a whole number, or one with `KiB`, `MiB` or `GiB` |
 | `PORT` | 0 to 65535, where 0 takes any free port; where a port is optional, `off` is none |
+| `CIDR` | an address or a network, such as `192.0.2.1` or `2001:db8::/32` |
+| `RATE` | a number of requests in a time, such as `5/s`, `100/m` or `1000/15m` |
+| `TABLES` | in TOML only, such as `[gateway.routes."/api"]`: see [route options](route-options.md) |
 | repeatable | the option several times; in a variable separated by blanks; in TOML a list |
 | flag | the option alone; in a variable or in TOML `true` or `false` |
 """
@@ -51,7 +54,8 @@ places, the better place counts.
 
 def _row(row: Setting) -> str:
     takes = "flag" if row.kind.flag else f"`{row.kind.metavar}`"
-    name = f"`{row.name}`" if row.places is Places.NOT_BY_ARGV else f"`--{row.option}`"
+    no_option = row.places in (Places.NOT_BY_ARGV, Places.ONLY_IN_FILE)
+    name = f"`{row.name}`" if no_option else f"`--{row.option}`"
     default = "required" if row.default is MISSING else f"`{shown(row.default)}`"
     cells = (name, takes + (", repeatable" if row.kind.repeatable else ""), default, row.help)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

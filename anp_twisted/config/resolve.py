@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass
 from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
+from anp_twisted.config.nested import located
 from anp_twisted.config.schema import ENVIRONMENT_PREFIX, Places, Setting, nearest, settings_of
 from anp_twisted.config.tables import COMMANDS, EXCLUSIVE, CommonSettings
 from anp_twisted.errors import SettingsError
@@ -87,7 +88,10 @@ def _parse(row: Setting, label: str, parser: Any, raw: Any) -> Any:
     try:
         return parser(raw)
     except ValueError as error:
-        raise SettingsError(f"{label} {error}") from None
+        raise SettingsError(located(error, label)) from None
+
+
+_NO_OPTION = (Places.NOT_BY_ARGV, Places.ONLY_IN_FILE)
 
 
 # --- the command line --------------------------------------------------------
@@ -98,7 +102,7 @@ def option_names(command: type[CommonSettings]) -> dict[str, Setting]:
     @return: the settings that have an option, by option name.
     """
     rows = settings_of(command).values()
-    return {row.option: row for row in rows if row.places is not Places.NOT_BY_ARGV}
+    return {row.option: row for row in rows if row.places not in _NO_OPTION}
 
 
 def _from_options(command: type[CommonSettings], options: Mapping[str, list[str]]) -> dict[str, Found]:
@@ -118,13 +122,17 @@ def _from_options(command: type[CommonSettings], options: Mapping[str, list[str]
 # --- the environment ---------------------------------------------------------
 
 
+def _variables(command: type[CommonSettings]) -> dict[str, Setting]:
+    return {row.variable: row for row in settings_of(command).values() if row.places is not Places.ONLY_IN_FILE}
+
+
 def _from_environment(command: type[CommonSettings], environment: Mapping[str, str]) -> dict[str, Found]:
     """
     Variables of the other commands are let pass: processes that share an
     environment read what is theirs.
     """
-    rows = {row.variable: row for row in settings_of(command).values()}
-    known = {row.variable for cls in COMMANDS.values() for row in settings_of(cls).values()}
+    rows = _variables(command)
+    known = {variable for cls in COMMANDS.values() for variable in _variables(cls)}
     found: dict[str, Found] = {}
     for variable in sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX)):
         if variable in rows:

@@ -29,6 +29,8 @@ class Places(Enum):
     """A secret: every user of a machine can read the arguments of a process."""
     NOT_IN_FILE = "option, environment"
     """The name of the file itself."""
+    ONLY_IN_FILE = "file"
+    """What is no single word."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,14 @@ from typing import Any
 
 from anp_twisted.config import kinds
 from anp_twisted.config.mounts import Mount, Sort, mounted, mounts_of
+from anp_twisted.config.routes import NETWORK, PROXY, RATE, ROUTES, RouteSettings
 from anp_twisted.config.schema import Places, setting, settings_of
 from anp_twisted.errors import SettingsError
 from anp_twisted.limits import DEFAULT_LIMITS, MIB, Limits
+from anp_twisted.rates import Rate
 
 _CAPS = DEFAULT_LIMITS
+_CLAIMS = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "forwarded")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,72 @@ class FrontSettings:
     body_limit: int = setting(kinds.SIZE, "Largest body of a request.", _CAPS.body)
     websocket_message_limit: int = setting(kinds.SIZE, "Largest message of a WebSocket.", _CAPS.websocket_message)
     websocket_compression: bool = setting(kinds.FLAG, "Agrees to permessage-deflate with callers that offer it.", False)
+    head_timeout: float = setting(
+        kinds.SOME_SECONDS,
+        "From the first byte of a request to the end of its head; a new connection has as long to send that byte.",
+        _CAPS.head_timeout,
+    )
+    body_timeout: float = setting(
+        kinds.SOME_SECONDS, "Within which --body-progress more of a request body must come.", _CAPS.body_timeout
+    )
+    body_progress: int = setting(
+        kinds.SIZE, "What must come of a request body within --body-timeout; 1 lets it trickle.", _CAPS.body_progress
+    )
+    write_timeout: float = setting(
+        kinds.SOME_SECONDS, "For a caller who takes nothing of an answer.", _CAPS.write_timeout
+    )
+    keep_alive: float = setting(kinds.SOME_SECONDS, "For an idle connection between two requests.", _CAPS.keep_alive)
+    connections: int = setting(kinds.COUNT, "Open connections of callers.", _CAPS.connections)
+    connections_per_address: int = setting(
+        kinds.COUNT, "Open connections of callers from one address, or one /64 of IPv6.", _CAPS.connections_per_address
+    )
+    overload_requests: int = setting(
+        kinds.COUNT_OR_ZERO,
+        "Requests running and waiting, from which on new ones get 503; 0 is no mark.",
+        _CAPS.overload_requests,
+    )
+    overload_lag: float = setting(
+        kinds.SECONDS, "Delay of the event loop from which on new requests get 503; 0 is no mark.", _CAPS.overload_lag
+    )
+    overload_memory: int = setting(
+        kinds.SIZE,
+        "Memory of the process from which on new requests get 503; 0 is 80 % of what it may have.",
+        _CAPS.overload_memory,
+    )
+
+    trusted_proxy: tuple[str, ...] = setting(
+        kinds.several(PROXY),
+        "Network of proxies that may say who calls, by --trusted-field or PROXY protocol; unix is a UNIX socket; "
+        "repeatable.",
+        (),
+    )
+    trusted_field: tuple[str, ...] = setting(
+        kinds.several(kinds.choice(*_CLAIMS)),
+        "Field that trusted proxies set themselves; any other is dropped; repeatable.",
+        _CLAIMS[:4],
+    )
+    allow: tuple[str, ...] = setting(
+        kinds.several(NETWORK), "Network that may call; without any, all may; repeatable.", ()
+    )
+    deny: tuple[str, ...] = setting(
+        kinds.several(NETWORK), "Network that may not call, whatever --allow says; repeatable.", ()
+    )
+    rate_limit: Rate | None = setting(RATE, "Requests that one caller may make, such as 100/m.", None)
+    show_request_id: str = setting(
+        kinds.choice("callers", "all", "off"),
+        "Who finds the id of a request in X-Request-ID: callers in the answer, or applications too.",
+        "callers",
+    )
+    routes: tuple[tuple[str, RouteSettings], ...] = setting(
+        ROUTES, "Options of routes, a table for each prefix.", (), Places.ONLY_IN_FILE
+    )
+
+    def __post_init__(self) -> None:
+        """
+        @raise SettingsError: two ways to name the caller are believed.
+        """
+        if "forwarded" in self.trusted_field and any(name.startswith("x-forwarded") for name in self.trusted_field):
+            raise SettingsError("trusted-field is either forwarded or x-forwarded-…: a proxy sets one of them only")
 
     def front_limits(self) -> Limits:
         """
@@ -78,8 +147,19 @@ class FrontSettings:
             first_byte_budget=self.first_byte_timeout,
             idle_budget=self.idle_timeout,
             total_budget=self.total_timeout,
-            body=self.body_limit,
             websocket_message=self.websocket_message_limit,
+            # What is right for one route would be cut off before its path is known.
+            body=max(self.body_limit, *(route.body_limit or 0 for _, route in self.routes), 0),
+            head_timeout=self.head_timeout,
+            body_timeout=self.body_timeout,
+            body_progress=self.body_progress,
+            write_timeout=self.write_timeout,
+            keep_alive=self.keep_alive,
+            connections=self.connections,
+            connections_per_address=self.connections_per_address,
+            overload_requests=self.overload_requests,
+            overload_lag=self.overload_lag,
+            overload_memory=self.overload_memory,
         )
 
 
@@ -103,11 +183,17 @@ class GatewaySettings(FrontSettings, CommonSettings):
     management_port: int | None = setting(
         kinds.OPTIONAL_PORT, "Port on 127.0.0.1 with /health and /stats; off is none.", 9878
     )
+    workers: int = setting(
+        kinds.whole_number("NUMBER", 1, _CAPS.workers), "Processes that share the port, to use several cores.", 1
+    )
 
     def __post_init__(self) -> None:
         """
-        @raise SettingsError: TLS is asked for by halves, or for no listener.
+        @raise SettingsError: TLS is asked for by halves, or for no listener, or workers where they cannot listen.
         """
+        if self.workers > 1 and (self.listen or self.wss_listen):
+            raise SettingsError("workers share a port: use host, port and wss-port instead of listen and wss-listen")
+        super().__post_init__()
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingsError("tls-cert and tls-key go together: one of them is missing")
         if self.tls_cert and self.listen and (self.wss_listen or self.wss_port is None):
@@ -305,12 +391,18 @@ class BothSettings(FrontSettings, BackendSettings, ProcessSettings, CommonSettin
     cancel_grace: float = setting(
         kinds.SECONDS, "From http.disconnect to the cancellation of the application's task.", _CAPS.cancel_grace
     )
+    overload_lag: float = setting(
+        kinds.SECONDS,
+        "Delay of the event loop from which on new requests get 503; 0 is no mark, since an application delays it too.",
+        0.0,
+    )
 
     def __post_init__(self) -> None:
         """
         @raise SettingsError: what is said contradicts itself.
         """
-        super().__post_init__()
+        FrontSettings.__post_init__(self)
+        ProcessSettings.__post_init__(self)
         self.check_backends()
 
     def limits(self) -> Limits:

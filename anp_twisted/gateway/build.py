@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
@@ -20,15 +19,24 @@ from anp_twisted.auth.bearer import presented, verify
 from anp_twisted.config.tables import FrontSettings
 from anp_twisted.errors import SettingsError
 from anp_twisted.eventloop import soon
+from anp_twisted.gateway.admission import Admission
+from anp_twisted.gateway.callers import TrustedProxies
 from anp_twisted.gateway.listener import Listener
-from anp_twisted.gateway.service import GatewayService, Surroundings
-from anp_twisted.limits import Limits
+from anp_twisted.gateway.requestids import RequestIds
+from anp_twisted.gateway.routeoptions import AccessList, OptionsTable, buckets_of
+from anp_twisted.gateway.service import GatewayService, Place, Surroundings
+from anp_twisted.http.head import valid_host
+from anp_twisted.http.proxied import ProxiedFactory
+from anp_twisted.limits import DEFAULT_LIMITS, Limits
+from anp_twisted.networks import Networks
 from anp_twisted.transports.tls import server_options
 
 #: The identity of every receiver that shows the one token.
 _IDENTITY = "receiver"
 
 _WITH_TLS = ("ssl:", "tls:", "txtorcon:")
+_PROXIED = "haproxy:"
+_NO_NETWORKS = Networks(())
 
 
 def identify_by(token: str) -> Callable[[bytes], str | None]:
@@ -53,6 +61,7 @@ def build_gateway(
     token: str,
     announce: Callable[[str], None],
     record: Callable[[AccessRecord], None],
+    place: Place = Place(),  # noqa: B008 - a value that nothing can change
 ) -> GatewayService:
     """
     Make a gateway without listeners.
@@ -61,14 +70,14 @@ def build_gateway(
     @param token: the secret that receivers show.
     @param announce: gets the public URL when everything listens.
     @param record: gets one record for each request that ended.
+    @param place: which process this is, where the gateway has several.
     """
-    numbers, run_id = count(1), secrets.token_hex(4)
     clock: IReactorTime = reactor
     around = Surroundings(
         clock=clock,
         soon=soon(reactor),
         wall=time.time,  # noqa: TID251 - where the time of day comes in
-        request_id=lambda: f"{run_id}-{next(numbers):x}",
+        request_id=RequestIds(secrets.token_bytes),
         identify=identify_by(token),
         record=record,
         announce=announce,
@@ -79,16 +88,40 @@ def build_gateway(
         health_path=settings.health_path,
         public_url=settings.public_url,
         compression=settings.websocket_compression,
+        admission=build_admission(settings, limits, clock),
+        place=place,
+    )
+
+
+def build_admission(settings: FrontSettings, limits: Limits, clock: IReactorTime) -> Admission:
+    """Make the rules of a gateway: who is calling, and who may."""
+    networks = Networks(settings.trusted_proxy)
+    proxies = TrustedProxies(networks, settings.trusted_field, valid_host=valid_host) if networks else None
+    return Admission(
+        proxies=proxies,
+        access=AccessList(settings.allow, settings.deny),
+        by_caller=buckets_of(settings.rate_limit, limits.rate_buckets),
+        routes=OptionsTable(settings.routes, limits.rate_buckets),
+        body=settings.body_limit,
+        shows_ids=settings.show_request_id,
+        seconds=clock.seconds,
     )
 
 
 def tcp_listener(
-    reactor: Any, factory: IProtocolFactory, *, host: str, port: int, tls: tuple[str, str] | None = None
+    reactor: Any,
+    factory: IProtocolFactory,
+    *,
+    host: str,
+    port: int,
+    tls: tuple[str, str] | None = None,
+    pausable: bool = True,
 ) -> Listener:
     """
     Make a listener on a host and a port.
 
     @param tls: the paths of a certificate chain and its key.
+    @param pausable: whether it may be paused where descriptors run out.
     @raise CredentialError: if they cannot be used.
     """
     name = f"{host} port {port}"
@@ -96,18 +129,40 @@ def tcp_listener(
         options = server_options(*tls)
         return Listener(SSL4ServerEndpoint(reactor, port, options, interface=host), factory, name=name, scheme="https")
     plain = TCP6ServerEndpoint if ":" in host else TCP4ServerEndpoint
-    return Listener(plain(reactor, port, interface=host), factory, name=name, scheme="http")
+    endpoint = plain(reactor, port, interface=host)
+    return Listener(endpoint, factory, name=name, scheme="http", pausable=pausable)
 
 
-def string_listener(reactor: Any, factory: IProtocolFactory, description: str) -> Listener:
+def string_listener(
+    reactor: Any,
+    factory: IProtocolFactory,
+    description: str,
+    *,
+    trusted: Networks = _NO_NETWORKS,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Listener:
     """
     Make a listener on a Twisted endpoint string.
 
-    @raise SettingsError: if it is none.
+    @param trusted: who may speak the PROXY protocol, where the string asks for it.
+    @raise SettingsError: if it is none, or if its PROXY header would be believed of nobody.
     """
+    if description.startswith(_PROXIED):
+        _check_proxied(description, trusted)
+        factory = ProxiedFactory(factory, reactor, trusted.__contains__, limits)
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise SettingsError(f"{description!r} is no endpoint to listen on: {error}") from None
     scheme = "https" if description.startswith(_WITH_TLS) else "http"
     return Listener(endpoint, factory, name=description, scheme=scheme)
+
+
+def _check_proxied(description: str, trusted: Networks) -> None:
+    """
+    @raise SettingsError: if a listener for the PROXY protocol cannot work.
+    """
+    if not trusted:
+        raise SettingsError(f"{description!r} believes what a proxy says: name the proxy with --trusted-proxy")
+    if description.removeprefix(_PROXIED).startswith(_WITH_TLS):
+        raise SettingsError(f"{description!r}: a PROXY header comes before TLS, so end TLS at the proxy: haproxy:tcp:…")

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 from twisted.logger import Logger
 
 from anp_twisted.errors import Code, ConnectionClosed, InvalidMessage
+from anp_twisted.gateway.admission import Permit
 from anp_twisted.gateway.balancer import Pool
+from anp_twisted.gateway.callers import CLAIMS
 from anp_twisted.gateway.receivers import Receiver
 from anp_twisted.headers import Header, from_text, get_all, strip_hop_by_hop, tokens
 from anp_twisted.http.request import PublicRequest
@@ -31,25 +33,15 @@ from anp_twisted.wire.heads import Pairs, RequestHead, Reset
 if TYPE_CHECKING:
     from anp_twisted.gateway.exchanges import Exchanges
 
-#: Fields by which only a trusted proxy may say who the caller is.
-_CLAIMS = frozenset(
-    {
-        b"forwarded",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-port",
-        b"x-forwarded-prefix",
-        b"x-forwarded-proto",
-        b"x-real-ip",
-    }
-)
-
 #: Request bytes kept until the answer begins, in case another receiver must be asked.
 _MOST_KEPT = 64 * 1024
 
 
 #: Methods of which two are no more than one (RFC 9110, 9.2.2).
 _IDEMPOTENT = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b"TRACE"})
+
+#: Bytes a second below which a request body is waited for rather than worked on.
+_LEAST_RATE = 1024
 
 
 class Step(Enum):
@@ -83,7 +75,21 @@ _LOST: tuple[int, Source, str] = (502, "tunnel", "the receiver was lost")
 def for_the_receiver(headers: list[Header]) -> Pairs:
     """Keep the fields of a request that go through the tunnel."""
     kept = strip_hop_by_hop(headers)
-    return [(str(name, "latin-1"), str(value, "latin-1")) for name, value in kept if name.lower() not in _CLAIMS]
+    return [(str(name, "latin-1"), str(value, "latin-1")) for name, value in kept if name.lower() not in CLAIMS]
+
+
+def from_the_receiver(pairs: Pairs) -> list[Header]:
+    """
+    Keep the fields of an answer that go on to the caller.
+
+    @raise InvalidMessage: if they give the body both a length and a transfer coding:
+        whoever reads the answer elsewhere may take either.
+    """
+    given = from_text(pairs)
+    kept = strip_hop_by_hop(given)
+    if kept is not given and get_all(given, b"transfer-encoding") and get_all(given, b"content-length"):
+        raise InvalidMessage("both Content-Length and Transfer-Encoding are given")
+    return kept
 
 
 class Exchange:
@@ -103,7 +109,9 @@ class Exchange:
         "_held",
         "_kept",
         "_paused",
+        "_permit",
         "_pool",
+        "_since",
         "_stream",
         "_table",
         "_unread",
@@ -117,7 +125,12 @@ class Exchange:
 
     log = Logger()
 
-    def __init__(self, table: Exchanges, request: PublicRequest, pool: Pool, number: str) -> None:
+    def __init__(
+        self, table: Exchanges, request: PublicRequest, pool: Pool, number: str, permit: Permit | None = None
+    ) -> None:
+        """
+        @param permit: what the request uses of its route, given back at the end.
+        """
         self.id = number
         self.request = request
         self.step = Step.PARKED
@@ -126,6 +139,7 @@ class Exchange:
         self.touched = request.received
         self._table = table
         self._pool = pool
+        self._permit = permit
         self._stream: Stream | None = None
         self._asked = 0  # receivers that the request was sent to
         self._held: list[bytes] = []  # pieces of the request in order
@@ -133,12 +147,15 @@ class Exchange:
         self._kept = 0  # bytes in it; more than _MOST_KEPT: the pieces are gone
         self._paused = False  # the caller's socket is full
         self._unread = 0  # bytes written while it was
+        self._since = request.received  # from when on its body was read
 
     # --- finding a receiver ---------------------------------------------
 
     def start(self) -> None:
         """Ask a receiver, or wait for one."""
         self._table.add(self)
+        if self._permit is not None:
+            self._permit.begin()
         self.request.attach(self)
         self._find()
 
@@ -146,6 +163,8 @@ class Exchange:
         """Ask the receiver with the least in flight, or wait for one."""
         receivers = self._table.receivers
         receiver = receivers.choose(self._pool, avoid)
+        if receiver is None and self._table.make_room(self._pool):
+            receiver = receivers.choose(self._pool, avoid)
         if receiver is not None:
             self.dispatch(receiver)
         elif receivers.park(self._pool, self):
@@ -173,8 +192,21 @@ class Exchange:
         receiver.link.wake()
         if receiver.link.connection.state is not State.OPEN:
             self._table.receivers.retire(receiver)  # this was the last stream it can have
-        if parked and not stream.pausing:
-            self.request.resume_body()
+        if parked:
+            self._since = self._table.clock.seconds()
+            if not stream.pausing:
+                self.request.resume_body()
+
+    def move(self, pool: Pool) -> None:
+        """Wait in another pool, or go on if a receiver of it has room."""
+        self._table.receivers.unpark(self._pool, self)
+        self._pool = pool
+        self._find()
+
+    @property
+    def in_lobby(self) -> bool:
+        """Whether it waits for a receiver that may be on its way back, and nobody serves its path yet."""
+        return self._pool is self._table.receivers.lobby
 
     def _undispatchable(self, receiver: Receiver, error: ConnectionClosed | InvalidMessage) -> None:
         """See to a request that could not even be queued."""
@@ -188,10 +220,13 @@ class Exchange:
     def _head(self) -> RequestHead:
         """Describe the request for the receiver."""
         request = self.request
+        fields = for_the_receiver(request.headers)
+        if self._table.forwards_ids:
+            fields.append(("X-Request-ID", self.id))
         return RequestHead(
             str(request.method, "latin-1"),
             str(request.target, "latin-1"),
-            for_the_receiver(request.headers),
+            fields,
             str(request.scheme, "latin-1"),
             str(request.version, "latin-1"),
             request.client,
@@ -206,6 +241,9 @@ class Exchange:
         if self.step is Step.DONE:
             return
         self.touched = self._table.clock.seconds()
+        if self._permit is not None and self.request.body_bytes > self._permit.body:
+            self._too_large()
+            return
         self._keep(data)
         stream = self._stream
         if stream is not None and stream.alive and self._send(stream, data):
@@ -221,6 +259,12 @@ class Exchange:
             return
         stream.send_end(self._ending)
         receiver.link.wake()
+
+    def _too_large(self) -> None:
+        """Refuse a body of untold length that got larger than it may be."""
+        if self._stream is not None:
+            self._stream.reset(Code.CANCELLED, "gateway", "the request body is too large", dispatched=True)
+        self.fail(413, "gateway", "the request body is too large")
 
     def _keep(self, data: bytes) -> None:
         """Remember a piece while all of them are small."""
@@ -260,9 +304,26 @@ class Exchange:
             self.receiver.link.wake()
 
     @property
+    def pool(self) -> Pool:
+        """Whose receivers may answer."""
+        return self._pool
+
+    @property
     def caller_is_slow(self) -> bool:
         """Whether the answer waits for the caller, so that only the caller's own time runs."""
         return self._paused
+
+    def held_up(self, now: float) -> float:
+        """
+        @return: for how many seconds only the caller has been waited for, 0 if it is somebody else.
+        """
+        if self._paused:
+            return now - self.touched
+        request, stream = self.request, self._stream
+        if self._ending is not None or request.awaits_continue or stream is None or stream.pausing:
+            return 0.0
+        seconds = now - self._since
+        return seconds if request.body_bytes < seconds * _LEAST_RATE else 0.0
 
     # --- the stream -----------------------------------------------------
 
@@ -288,7 +349,7 @@ class Exchange:
         self._keep_nothing()
         if status == 100:
             self.request.send_continue()
-        elif status > 101:
+        else:
             try:
                 self.request.send_informational(status, strip_hop_by_hop(from_text(pairs)))
             except (InvalidMessage, UnicodeEncodeError):
@@ -297,7 +358,7 @@ class Exchange:
     def _answer(self, status: int, pairs: Pairs, body: bytes, ended: bool) -> None:
         """Begin the answer, or send all of it; it is checked before a byte of it is written."""
         try:
-            fields = strip_hop_by_hop(from_text(pairs))
+            fields = from_the_receiver(pairs)
             if ended:
                 self._unread += len(body)
                 self.request.respond(status, fields, body=body)
@@ -338,6 +399,7 @@ class Exchange:
 
     def _bad_answer(self) -> None:
         """Refuse an answer that is not HTTP; the application sees the caller leave."""
+        self._table.malformed += 1
         self.log.warn("{id}: the answer of {name} is not HTTP", id=self.id, name=self.receiver_name)
         if self._stream is not None:
             self._stream.reset(Code.PROTOCOL, "gateway", "the answer is not HTTP")
@@ -403,6 +465,8 @@ class Exchange:
             return
         parked, self.step = self.step is Step.PARKED, Step.DONE
         self._held.clear()
+        if self._permit is not None:
+            self._permit.end()
         if parked:
             self._table.receivers.unpark(self._pool, self)
         self._table.remove(self)

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from twisted.logger import Logger
 
 from anp_twisted.errors import RequestRefused
+from anp_twisted.gateway.admission import Admission, Permit, Preflight, Refusal
 from anp_twisted.gateway.balancer import Pool
 from anp_twisted.gateway.exchange import Exchange
 from anp_twisted.gateway.exchanges import Exchanges
+from anp_twisted.gateway.forwarded import MalformedClaim
 from anp_twisted.gateway.websocket import WebSocketExchange
 from anp_twisted.headers import get_all, tokens
 from anp_twisted.http import handshake
@@ -64,6 +66,8 @@ class LinkEntrance:
         reason, identity = self._examine(request)
         if reason is not None:
             self.refused += 1
+            # Some put the token into the query, and the log is for more eyes than the token.
+            request.target = path_of(request.target)
             self.log.warn("receiver at {caller} refused: {reason}", caller=request.client[0], reason=reason[2])
             return reason
         request.upgrade_to(self._links.protocol(identity, request.client))
@@ -87,6 +91,8 @@ class LinkEntrance:
             return (405, "gateway", "receivers connect with GET"), ""
         if request.upgrade != b"websocket":
             return (426, "gateway", "receivers connect here with a WebSocket"), ""
+        if request.has_body:
+            return (400, "gateway", "the handshake of a WebSocket has no body"), ""
         if get_all(request.headers, b"origin"):
             return (403, "gateway", "browsers have no business here"), ""
         credentials = get_all(request.headers, b"authorization")
@@ -126,6 +132,8 @@ class Front:
         request_id: Callable[[], str],
         health_path: str = "/health",
         starting: Callable[[], bool] = lambda: False,
+        admission: Admission | None = None,
+        patient: bool = False,
     ) -> None:
         """
         @param entrance: for receivers.
@@ -133,16 +141,29 @@ class Front:
         @param health_path: answered here; empty for none.
         @param starting: whether receivers may still be on their way back, so that
             an unknown path is not yet a wrong one.
+        @param admission: says who is calling and who may; without one, whoever is
+            at the other end of the socket is, and everybody may.
+        @param patient: let requests wait for receivers that may be on their way back.
         """
         self._exchanges = exchanges
+        self._overload = exchanges.overload
         self._entrance = entrance
         self._request_id = request_id
         self._health_path = health_path.encode("ascii")
         self._starting = starting
+        self._patient = patient
+        self._admission = admission
 
     def __call__(self, request: PublicRequest) -> None:
         """Decide what a request is."""
         number = self._request_id()
+        if self._admission is not None:
+            try:
+                number = self._admission.greet(request, number)
+            except MalformedClaim:
+                what: tuple[int, Source, str] = (400, "gateway", "a proxy's words about the caller are malformed")
+                self._exchanges.refuse(request, number, what)
+                return
         path = path_of(request.target)
         if path == LINK_PATH and self._entrance.is_for(request):
             refusal = self._entrance.enter(request)
@@ -150,34 +171,50 @@ class Front:
                 self._exchanges.refuse(request, number, refusal)
         elif path == self._health_path and path:
             self._health(request)
+        elif self._overload.shedding:
+            self._exchanges.turn_away(request, number)
         else:
             self._forward(request, number)
 
     def _forward(self, request: PublicRequest, number: str) -> None:
         """Find the receivers of a request and begin the exchange."""
         try:
+            admitted = self._admission.admit(request, number) if self._admission is not None else None
+            if isinstance(admitted, Refusal | Preflight):
+                self._stay(request, number, admitted)
+                return
             pool = self._exchanges.receivers.routes.match(request.target)
         except AmbiguousTarget:
             self._exchanges.refuse(request, number, (400, "route", "the target can be read in more than one way"))
             return
+        if pool is None and self._patient and self._starting():
+            pool = self._exchanges.receivers.lobby
         if pool is not None:
             if request.upgrade and handshake.asked(request):
-                self._open(request, pool, number)
+                self._open(request, pool, number, admitted)
             else:
-                Exchange(self._exchanges, request, pool, number).start()
+                Exchange(self._exchanges, request, pool, number, admitted).start()
         elif self._starting():
             self._exchanges.refuse(request, number, (503, "route", "no receiver is connected yet"), 2)
         else:
             self._exchanges.refuse(request, number, (404, "route", "no receiver serves this path"))
 
-    def _open(self, request: PublicRequest, pool: Pool, number: str) -> None:
+    def _open(self, request: PublicRequest, pool: Pool, number: str, permit: Permit | None) -> None:
         """Begin the exchange for a WebSocket, or say why it is none."""
         try:
             wanted = handshake.read(request)
         except RequestRefused as refusal:
             self._exchanges.refuse(request, number, (refusal.status, "gateway", _NO_WEBSOCKET[refusal.status]))
             return
-        WebSocketExchange(self._exchanges, request, pool, number, handshake=wanted).start()
+        WebSocketExchange(self._exchanges, request, pool, number, permit, handshake=wanted).start()
+
+    def _stay(self, request: PublicRequest, number: str, verdict: Refusal | Preflight) -> None:
+        """Answer a request that the operator's rules keep here."""
+        if isinstance(verdict, Refusal):
+            self._exchanges.refuse(request, number, verdict.what, verdict.retry_after)
+        else:
+            request.respond(204, [])
+            self._exchanges.log_request(request, number, "gateway")
 
     def _health(self, request: PublicRequest) -> None:
         """Answer that the gateway is alive; how many receivers it has is nobody's business here."""

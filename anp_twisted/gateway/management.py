@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from klein import Klein
+from twisted.internet.defer import Deferred, succeed
 from twisted.web.iweb import IRequest
 from twisted.web.server import Site
 
@@ -25,35 +26,45 @@ class ManagementPages:
     """
     C{/health} and C{/stats} as JSON.
 
-    C{/health} answers 200 while the gateway takes requests and 503 while it drains.
+    C{/health} answers 200 while the gateway is there, overloaded or not, and 503 while it starts or drains.
     """
 
     app = Klein()
 
-    def __init__(self, stats: Callable[[], dict[str, Any]], healthy: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        stats: Callable[[], dict[str, Any] | Deferred[dict[str, Any]]],
+        condition: Callable[[], str | Deferred[str]],
+    ) -> None:
         """
         @param stats: the figures to show, made of what JSON knows.
-        @param healthy: whether the gateway takes requests.
+        @param condition: C{ok}, C{overloaded}, C{starting} or C{draining}.
         """
         self._stats = stats
-        self._healthy = healthy
+        self._condition = condition
 
     def site(self) -> Site:
         """Make what a listening endpoint needs."""
         return Site(self.app.resource())
 
     @app.route("/health", methods=["GET", "HEAD"])
-    def health(self, request: IRequest) -> bytes:
+    def health(self, request: IRequest) -> Deferred[bytes]:
         """Say whether the gateway takes requests."""
-        healthy = self._healthy()
-        if not healthy:
+        found = self._condition()
+        later = found if isinstance(found, Deferred) else succeed(found)
+        return later.addCallback(self._health, request)
+
+    def _health(self, condition: str, request: IRequest) -> bytes:
+        if condition not in ("ok", "overloaded"):
             request.setResponseCode(503)
-        return self._json(request, {"status": "ok" if healthy else "draining"})
+        return self._json(request, {"status": condition})
 
     @app.route("/stats", methods=["GET", "HEAD"])
-    def stats(self, request: IRequest) -> bytes:
+    def stats(self, request: IRequest) -> Deferred[bytes]:
         """Show what goes on."""
-        return self._json(request, self._stats())
+        found = self._stats()
+        later = found if isinstance(found, Deferred) else succeed(found)
+        return later.addCallback(lambda figures: self._json(request, figures))
 
     @staticmethod
     def _json(request: IRequest, value: dict[str, Any]) -> bytes:
@@ -71,5 +82,13 @@ def management_listener(reactor: Any, gateway: GatewayService, port: int) -> Lis
 
     @param port: on the loopback address; 0 takes any free one.
     """
-    pages = ManagementPages(gateway.stats, lambda: not gateway.draining)
-    return tcp_listener(reactor, pages.site(), host="127.0.0.1", port=port)
+    return pages_listener(reactor, ManagementPages(gateway.stats, lambda: gateway.condition), port)
+
+
+def pages_listener(reactor: Any, pages: ManagementPages, port: int) -> Listener:
+    """
+    Make the listener of such pages.
+
+    @param port: on the loopback address; 0 takes any free one.
+    """
+    return tcp_listener(reactor, pages.site(), host="127.0.0.1", port=port, pausable=False)

@@ -9,6 +9,7 @@ each of its requests goes over the link with the least in flight.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -17,11 +18,12 @@ from twisted.logger import Logger
 from anp_twisted.errors import ANPError, Code
 from anp_twisted.gateway.balancer import Member, Pool
 from anp_twisted.gateway.routes import RouteTable
+from anp_twisted.http.request import PublicRequest
 from anp_twisted.limits import Limits
-from anp_twisted.paths import InvalidPrefix, prefix_key
+from anp_twisted.paths import AmbiguousTarget, InvalidPrefix, prefix_key
 from anp_twisted.session.events import GoawayReceived, RequestReceived
 from anp_twisted.transports.link import Link
-from anp_twisted.wire.heads import Hello
+from anp_twisted.wire.heads import WORKERS, Hello
 
 
 class Process(Member):
@@ -87,8 +89,13 @@ def _in_flight(receiver: Receiver) -> int:
 class Waiter(Protocol):
     """A request that waits for a receiver."""
 
+    request: PublicRequest
+
     def dispatch(self, receiver: Receiver) -> None:
         """Go on with this receiver; it has room."""
+
+    def move(self, pool: Pool) -> None:
+        """Wait in another pool, or go on if a receiver of it has room."""
 
 
 class Receivers:
@@ -97,12 +104,20 @@ class Receivers:
 
     @ivar routes: the pools by prefix.
     @ivar parked: requests that wait for a receiver.
+    @ivar lobby: where those wait whose path nobody serves yet.
     """
 
     log = Logger()
 
-    def __init__(self, routes: RouteTable, clock: IReactorTime, limits: Limits) -> None:
+    def __init__(self, routes: RouteTable, clock: IReactorTime, limits: Limits, *, shared_by: int = 0) -> None:
+        """
+        @param shared_by: the processes that a receiver links to if it can, and divides its capacity among.
+        """
         self.routes = routes
+        self.lobby = Pool(b"*")
+        self._shared_by = max(1, shared_by)
+        # Its links to other processes have numbers too, and while it looks for one it has one more.
+        self._most_links = limits.links * (shared_by + 1 if shared_by > 1 else 1)
         self.parked = 0
         self._clock = clock
         self._limits = limits
@@ -131,7 +146,7 @@ class Receivers:
             return
         limits = self._limits
         many = len(keys) > limits.routes_per_receiver or len(self._by_link) >= limits.receivers
-        if many or hello.link >= limits.links:
+        if many or hello.link >= self._most_links:
             self.log.warn("receiver at {remote} refused: too many of them, or of its paths", remote=link.remote)
             link.close(1013, "too many")
             return
@@ -154,6 +169,8 @@ class Receivers:
         """
         limits = self._limits
         capacity = max(1, min(hello.capacity, hello.max_streams, limits.in_flight, limits.streams))
+        if WORKERS in hello.features:
+            capacity = -(-capacity // self._shared_by)
         key = (link.identity, hello.instance, capacity, tuple(keys)) if hello.instance else link
         found = self._processes.get(key)
         if found is None:
@@ -180,6 +197,15 @@ class Receivers:
             pool.add(process)
         for pool in pools:
             self._serve(pool)
+        self._clear_lobby()
+
+    def _clear_lobby(self) -> None:
+        """Let those who waited for any receiver see whether theirs is among them now."""
+        for waiter in list(self.lobby.waiting):
+            with suppress(AmbiguousTarget):
+                pool = self.routes.match(waiter.request.target)
+                if pool is not None:
+                    waiter.move(pool)
 
     def link_event(self, link: Link, event: RequestReceived | GoawayReceived) -> None:
         """Send no new request to a receiver that drains."""

@@ -8,7 +8,6 @@ receivers, and leaves nothing behind.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -22,12 +21,15 @@ from twisted.logger import Logger
 
 from anp_twisted import __version__
 from anp_twisted.access import AccessRecord
+from anp_twisted.gateway.admission import Admission
+from anp_twisted.gateway.doors import Doors, GuardedFactory
 from anp_twisted.gateway.exchanges import Exchanges
 from anp_twisted.gateway.front import Front, LinkEntrance, LinkFront
 from anp_twisted.gateway.listener import Listener
 from anp_twisted.gateway.receivers import Receivers
 from anp_twisted.gateway.routes import RouteTable
-from anp_twisted.http.channel import PublicFactory
+from anp_twisted.gateway.watch import OverloadWatch
+from anp_twisted.http.channel import nobody
 from anp_twisted.limits import Limits
 from anp_twisted.transports.caller import CallerSockets
 from anp_twisted.transports.link import Link, Soon
@@ -67,6 +69,22 @@ class Surroundings:
     announce: Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    Which of several processes of one gateway this is.
+
+    @ivar number: from 1, or 0 for the only one.
+    @ivar among: how many there are.
+    """
+
+    number: int = 0
+    among: int = 0
+
+
+_ALONE = Place()
+
+
 class Phase(Enum):
     """The life of the service."""
 
@@ -83,6 +101,7 @@ class GatewayService(MultiService):
     @ivar link_front: makes those of listeners for receivers only.
     @ivar receivers: the receivers that are connected.
     @ivar exchanges: the requests that are running.
+    @ivar watch: says when there are too many.
     """
 
     log = Logger()
@@ -95,23 +114,25 @@ class GatewayService(MultiService):
         health_path: str,
         public_url: str | None,
         compression: bool = False,
+        admission: Admission | None = None,
+        place: Place = _ALONE,
     ) -> None:
         """
+        @param place: which process this is, where there are several.
         @param public_url: where callers reach the gateway, if it is not where it listens.
         @param compression: whether WebSockets of callers may be compressed.
+        @param admission: who is calling, and who may.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._around = around
         self._limits = limits
+        self._place = place
         self._public_url = public_url
         self._phase = Phase.STOPPED
         self._started = 0.0
         self._listeners: list[Listener] = []
-        self.receivers = Receivers(RouteTable(), around.clock, limits)
-        sockets = CallerSockets(around.clock, limits, compression=compression)
-        self.exchanges = Exchanges(
-            self.receivers, around.clock, limits=limits, wall=around.wall, record=around.record, sockets=sockets
-        )
+        self.receivers = Receivers(RouteTable(), around.clock, limits, shared_by=place.among)
+        self.exchanges = self._make_exchanges(CallerSockets(around.clock, limits, compression=compression))
         links = LinkServerFactory(around.clock, around.soon, limits, self.receivers, self._hello)
         self.entrance = LinkEntrance(links, around.identify)
         front = Front(
@@ -120,22 +141,61 @@ class GatewayService(MultiService):
             request_id=around.request_id,
             health_path=health_path,
             starting=self._is_starting,
+            admission=admission,
+            patient=place.among > 1,
         )
-        self.front = PublicFactory(around.clock, limits, front, on_refused=self._malformed)
+        self._admission = admission
+        self.exchanges.forwards_ids = admission is not None and admission.forwards_ids
+        exempt = nobody if admission is None else admission.is_proxy
+        self.front = GuardedFactory(around.clock, limits, front, on_refused=self._malformed, exempt=exempt)
         link_front = LinkFront(self.exchanges, self.entrance, around.request_id)
-        self.link_front = PublicFactory(around.clock, limits, link_front, on_refused=self._malformed)
+        self.link_front = GuardedFactory(around.clock, limits, link_front, on_refused=self._malformed)
+        self._doors = Doors(self._listeners, [self.front, self.link_front])
+        self.watch = self._make_watch()
         tidy = TimerService(_TIDY, self._tidy)
         tidy.clock = around.clock
         tidy.setServiceParent(self)
+
+    def _make_exchanges(self, sockets: CallerSockets) -> Exchanges:
+        """Make the table of the requests that run."""
+        around = self._around
+        return Exchanges(
+            self.receivers, around.clock, limits=self._limits, wall=around.wall, record=around.record, sockets=sockets
+        )
+
+    def _make_watch(self) -> OverloadWatch:
+        """Let somebody look at the process and the connections."""
+        watch = OverloadWatch(
+            self.exchanges.overload,
+            self._around.clock,
+            self._limits,
+            doors=self._doors,
+            requests=lambda: len(self.exchanges),
+        )
+        self.front.entering = self.link_front.entering = watch.entering
+        watch.setServiceParent(self)  # type: ignore[no-untyped-call]
+        return watch
 
     def listen_on(self, listener: Listener) -> None:
         """Add a listener; it listens when the service starts. The first one is where callers reach the gateway."""
         self._listeners.append(listener)
 
+    def listen_no_more(self, listener: Listener) -> None:
+        """Take a listener away while the others go on."""
+        self._listeners.remove(listener)
+        listener.stop()
+
     @property
     def draining(self) -> bool:
         """Whether the gateway is on its way out."""
         return self._phase is Phase.DRAINING
+
+    @property
+    def condition(self) -> str:
+        """C{ok}, C{overloaded} or C{draining}."""
+        if self.draining:
+            return "draining"
+        return "overloaded" if self.exchanges.overload.shedding else "ok"
 
     @property
     def local_url(self) -> str:
@@ -175,8 +235,7 @@ class GatewayService(MultiService):
         """
         self._phase = Phase.DRAINING
         stopped = DeferredList([listener.stop() for listener in self._listeners], consumeErrors=True)
-        self.front.close_idle()
-        self.link_front.close_idle()
+        self._doors.drain()
         running = len(self.exchanges)
         if running:
             self.log.info("draining: {running} requests are running", running=running)
@@ -241,6 +300,8 @@ class GatewayService(MultiService):
             max_frame=limits.frame,
             software=f"anp-twisted/{__version__}",
             public_url=self.url,
+            worker=self._place.number,
+            workers=self._place.among,
         )
 
     # --- figures --------------------------------------------------------
@@ -257,6 +318,8 @@ class GatewayService(MultiService):
                 "parked": self.receivers.parked,
                 "served": self.exchanges.served,
                 "repeated": self.exchanges.repeated,
+                "malformed_answers": self.exchanges.malformed,
+                "gave_way": self.exchanges.gave_way,
             },
             "connections": self.front.connections + self.link_front.connections,
             "receivers": [
@@ -272,8 +335,10 @@ class GatewayService(MultiService):
                 for receiver in self.receivers.connected()
             ],
             "receivers_refused": self.entrance.refused,
+            "callers_refused": {} if self._admission is None else dict(self._admission.refused),
+            "overload": self.watch.figures(),
             "process": {
-                "descriptors": len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None,
+                "descriptors": self.exchanges.overload.last.descriptors or None,
                 "timers": len(self._around.clock.getDelayedCalls()),
             },
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from twisted.application.service import IService
@@ -10,10 +11,13 @@ from anp_twisted.auth.tokens import read_or_make
 from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.tables import GatewaySettings
 from anp_twisted.errors import SettingsError
+from anp_twisted.networks import Networks
 from anp_twisted.shutdown import StopSignals
 
 if TYPE_CHECKING:
+    from anp_twisted.gateway.fleet import Fleet
     from anp_twisted.gateway.service import GatewayService
+    from anp_twisted.ops.logfile import OperatorLog
 
 
 class Options(SettingsOptions[GatewaySettings]):
@@ -32,12 +36,13 @@ def _add_listeners(gateway: GatewayService, settings: GatewaySettings) -> None:
     from anp_twisted.gateway.management import management_listener
 
     tls = (settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
+    on_endpoint = partial(string_listener, reactor, trusted=Networks(settings.trusted_proxy), limits=settings.limits())
     for description in settings.listen:
-        gateway.listen_on(string_listener(reactor, gateway.front, description))
+        gateway.listen_on(on_endpoint(gateway.front, description))
     if not settings.listen:
         gateway.listen_on(tcp_listener(reactor, gateway.front, host=settings.host, port=settings.port, tls=tls))
     for description in settings.wss_listen:
-        gateway.listen_on(string_listener(reactor, gateway.link_front, description))
+        gateway.listen_on(on_endpoint(gateway.link_front, description))
     if settings.wss_port is not None and not settings.wss_listen:
         gateway.listen_on(
             tcp_listener(reactor, gateway.link_front, host=settings.host, port=settings.wss_port, tls=tls)
@@ -46,16 +51,38 @@ def _add_listeners(gateway: GatewayService, settings: GatewaySettings) -> None:
         gateway.listen_on(management_listener(reactor, gateway, settings.management_port))
 
 
-def _make(options: Options) -> IService:
-    """Build everything; mistakes of the operator come out as L{SettingsError}."""
+def _make_fleet(options: Options, log: OperatorLog, token: str) -> Fleet:
+    """Build a gateway of several processes."""
+    import random
+
+    from twisted.internet import reactor
+
+    from anp_twisted.gateway.fleet import Base, Fleet
+    from anp_twisted.gateway.management import ManagementPages, pages_listener
+    from anp_twisted.shutdown import Failing
+    from anp_twisted.transports.tls import server_options
+    from anp_twisted.workers import Crew
+
+    settings = options.settings
+    if settings.tls_cert and settings.tls_key:
+        server_options(settings.tls_cert, settings.tls_key)  # each worker reads it; a mistake is told now
+    failing = Failing(reactor, options.command)
+    base = Base(reactor=reactor, token=token, write=log.write, announce=log.first.announce, give_up=failing.fail)
+    crew = Crew(settings.workers, settings.limits(), draw=random.SystemRandom().random)
+    fleet = Fleet(crew, settings, base)
+    if settings.management_port is not None:
+        pages = ManagementPages(fleet.stats, fleet.condition)
+        fleet.show_on(pages_listener(reactor, pages, settings.management_port))
+    return fleet
+
+
+def _make_gateway(options: Options, log: OperatorLog, token: str) -> GatewayService:
+    """Build a gateway of one process."""
     from twisted.internet import reactor
 
     from anp_twisted.gateway.build import build_gateway
-    from anp_twisted.ops.logfile import LoggedService, operator_log
 
     settings = options.settings
-    log = operator_log(options)
-    token, where = read_or_make(token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir)
     gateway = build_gateway(
         reactor,
         settings,
@@ -65,6 +92,20 @@ def _make(options: Options) -> IService:
         record=log.record,
     )
     _add_listeners(gateway, settings)
+    return gateway
+
+
+def _make(options: Options) -> IService:
+    """Build everything; mistakes of the operator come out as L{SettingsError}."""
+    from twisted.internet import reactor
+
+    from anp_twisted.ops.logfile import LoggedService, operator_log
+
+    settings = options.settings
+    log = operator_log(options)
+    token, where = read_or_make(token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir)
+    make = _make_fleet if settings.workers > 1 else _make_gateway
+    gateway: Fleet | GatewayService = make(options, log, token)
     gateway.log.info("{where}", where=where)
     StopSignals(reactor, gateway.stop_at_once).install()
     top = LoggedService(log)

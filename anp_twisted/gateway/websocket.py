@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anp_twisted.errors import Code, InvalidMessage
+from anp_twisted.gateway.admission import Permit
 from anp_twisted.gateway.balancer import Pool
 from anp_twisted.gateway.exchange import Exchange, Step
 from anp_twisted.headers import Header, from_text
@@ -52,9 +53,16 @@ class WebSocketExchange(Exchange):
     __slots__ = ("_handshake", "_patience", "_served_by", "_socket", "_sockets")
 
     def __init__(
-        self, table: Exchanges, request: PublicRequest, pool: Pool, number: str, *, handshake: Handshake
+        self,
+        table: Exchanges,
+        request: PublicRequest,
+        pool: Pool,
+        number: str,
+        permit: Permit | None = None,
+        *,
+        handshake: Handshake,
     ) -> None:
-        super().__init__(table, request, pool, number)
+        super().__init__(table, request, pool, number, permit)
         self._handshake = handshake
         self._sockets: CallerSockets = table.sockets
         self._socket: CallerSocket | None = None
@@ -110,7 +118,10 @@ class WebSocketExchange(Exchange):
             return
         deflate = self._sockets.agree(self._handshake.extensions)
         try:
-            opening = answer(self._handshake, from_text(head.headers), b"" if deflate is None else deflate.answer)
+            fields = from_text(head.headers)
+            if self.request.amend is not None:
+                fields = self.request.amend(fields)
+            opening = answer(self._handshake, fields, b"" if deflate is None else deflate.answer)
         except (InvalidMessage, UnicodeEncodeError):
             self._bad_answer()
             return
@@ -183,6 +194,10 @@ class WebSocketExchange(Exchange):
         self._maybe_end()
 
     # --- time and the end -------------------------------------------------
+
+    def held_up(self, now: float) -> float:
+        """@return: 0, since silence is what most WebSockets are made of; a slow one is its socket's business."""
+        return 0.0
 
     def look(self, now: float) -> None:
         """See whether both legs live."""

@@ -36,7 +36,8 @@ _LONGEST_KNOWN_NAME = 64
 class Delimiter(Enum):
     """How the end of a response body is known (RFC 9112, 6.3)."""
 
-    NO_BODY = "no body whatever the head says"
+    NO_BODY = "no body whatever the head says, as after HEAD"
+    EMPTY = "a status that has no body"
     LENGTH = "Content-Length"
     CHUNKED = "chunked"
     CLOSE = "the connection ends"
@@ -83,8 +84,10 @@ class Framing:
         """
         Frame a piece of the body.
 
-        @return: what goes to the caller: nothing if the response has no body.
-        @raise InvalidMessage: if it is more than C{Content-Length} said.
+        @return: what goes to the caller: nothing after HEAD, since applications
+            answer it as they do GET.
+        @raise InvalidMessage: if it is more than C{Content-Length} said, or if the
+            status has no body.
         """
         delimiter = self.delimiter
         if delimiter is Delimiter.LENGTH:
@@ -94,6 +97,8 @@ class Framing:
             return data
         if delimiter is Delimiter.CHUNKED:
             return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        if data and delimiter is Delimiter.EMPTY:
+            raise InvalidMessage("this status has no body")
         return data if delimiter is Delimiter.CLOSE else b""
 
     def end(self, trailers: Sequence[Header]) -> bytes | None:
@@ -247,8 +252,10 @@ def _delimiter(status: int, length: int | None, *, asked: Asked) -> Delimiter:
     """
     RFC 9112, 6.3, from the sender's side.
     """
-    if asked.head_only or status in _NO_BODY_STATUS:
+    if asked.head_only:
         return Delimiter.NO_BODY
+    if status in _NO_BODY_STATUS:
+        return Delimiter.EMPTY
     if length is not None:
         return Delimiter.LENGTH
     return Delimiter.CHUNKED if asked.http11 else Delimiter.CLOSE

@@ -7,19 +7,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from email.utils import formatdate
 from secrets import token_hex
+from typing import cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IProtocolNegotiationFactory, IReactorTime
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
-from anp_twisted.http.connection import PublicConnection
+from anp_twisted.http.connection import CallerSocket, PublicConnection
+from anp_twisted.http.crowd import Crowd
 from anp_twisted.http.pace import Sweep
 from anp_twisted.http.request import PublicRequest
 from anp_twisted.limits import Limits
-
-_OVERFLOW = 1.1
-"""Connections over the cap are told so, up to this many times the cap."""
+from anp_twisted.networks import canonical
 
 
 def http_date() -> bytes:
@@ -40,9 +40,33 @@ def name_refusal(client: tuple[str, int], status: int) -> str:
 
 def _address(addr: object) -> tuple[str, int]:
     """
-    Address and port of a caller; those on a UNIX socket have none.
+    Address and port of a caller, in the one spelling; those on a UNIX socket have none.
     """
-    return (addr.host, addr.port) if isinstance(addr, IPv4Address | IPv6Address) else ("", 0)
+    if isinstance(addr, IPv4Address | IPv6Address):
+        return canonical(addr.host) or addr.host, addr.port
+    return "", 0
+
+
+def nobody(host: str) -> bool:
+    """
+    Exempt no address from the cap on its connections.
+    """
+    return False
+
+
+class Unwelcome(Protocol):
+    """
+    A connection that is closed at once, before TLS if there is any.
+
+    C{None} from C{buildProtocol} would do for TCP alone: what wraps a factory calls
+    methods of it.
+    """
+
+    def connectionMade(self) -> None:
+        """
+        Cut it.
+        """
+        cast(CallerSocket, self.transport).abortConnection()
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -56,6 +80,7 @@ class PublicFactory(Factory):
     @ivar on_refused: told of each request that was refused here, with the caller's
         address and the status; returns the C{request_id} of the answer.
     @ivar draining: connections end after their current answer.
+    @ivar crowd: counts the connections.
     @ivar date: the value of the C{Date} field, at most half a second old.
     @ivar interval: seconds between two looks at the deadlines.
     """
@@ -69,9 +94,11 @@ class PublicFactory(Factory):
         on_request: Callable[[PublicRequest], None],
         *,
         on_refused: Callable[[tuple[str, int], int], str] = name_refusal,
+        exempt: Callable[[str], bool] = nobody,
         date: Callable[[], bytes] = http_date,
     ) -> None:
         """
+        @param exempt: whether L{Limits.connections_per_address} does not hold for an address.
         @param date: makes the value of the C{Date} field.
         """
         self.limits = limits
@@ -81,6 +108,7 @@ class PublicFactory(Factory):
         self.seconds = reactor.seconds
         self.date = b""
         self._make_date = date
+        self.crowd = Crowd(limits, exempt)
         self._open: set[PublicConnection] = set()
         self._sweep = Sweep(reactor, limits, self._set_date)
         self.interval = self._sweep.interval
@@ -99,33 +127,35 @@ class PublicFactory(Factory):
         """
         return len(self._open)
 
-    def buildProtocol(self, addr: IAddress | None) -> PublicConnection | None:
+    def buildProtocol(self, addr: IAddress | None) -> PublicConnection | Unwelcome:
         """
         Make the protocol of a new connection.
-
-        @return: C{None}, which closes the connection, far over the cap.
         """
-        if len(self._open) >= self.limits.connections * _OVERFLOW:
-            return None
-        connection = PublicConnection(self, _address(addr))
+        client = _address(addr)
+        if self.crowd.hopeless(client[0]):
+            return Unwelcome()
+        connection = PublicConnection(self, client)
         connection.factory = self
         return connection
 
-    def opened(self, connection: PublicConnection) -> bool:
+    def opened(self, connection: PublicConnection) -> int:
         """
         Count a connection.
 
-        @return: C{False} if it is one too many.
+        @return: the status of the refusal if it is one too many, else 0.
         """
         self._open.add(connection)
         self._sweep.watch(self._open)
-        return len(self._open) <= self.limits.connections
+        return self.crowd.enter(connection.client[0]).value
 
     def closed(self, connection: PublicConnection) -> None:
         """
         Forget a connection; the second time does nothing.
         """
+        if connection not in self._open:
+            return
         self._open.discard(connection)
+        self.crowd.leave(connection.client[0])
         if not self._open:
             self._sweep.stop()
 
@@ -137,6 +167,14 @@ class PublicFactory(Factory):
         self.draining = True
         for connection in list(self._open):
             connection.close_if_idle()
+
+    def close_resting(self, seconds: float) -> None:
+        """
+        Close the connections that have been idle for so long.
+        """
+        before = self.seconds() - seconds
+        for connection in list(self._open):
+            connection.close_if_idle(before)
 
     def _set_date(self) -> None:
         self.date = self._make_date()

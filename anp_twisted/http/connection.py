@@ -32,7 +32,7 @@ from anp_twisted.http.answer import Asked, answer_head
 from anp_twisted.http.intake import BodyPart, Intake
 from anp_twisted.http.pace import NEVER, Stall
 from anp_twisted.http.request import Answer, PublicRequest
-from anp_twisted.http.sockets import send_now, unsent
+from anp_twisted.http.sockets import bound_unsent, send_now, unsent
 from anp_twisted.problems import problem
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ _TITLES = {
     414: "The request target is too long",
     417: "The expectation is not supported",
     421: "The request is for another server",
+    429: "There are too many connections from this address",
     431: "The request header is too large",
     500: "The request could not be handled",
     501: "The method or transfer coding is not supported",
@@ -102,6 +103,7 @@ class PublicConnection(Protocol):
     The protocol of one connection. As a producer it is what the transport pauses
     when a caller takes too little.
 
+    @ivar client: address and port of the caller.
     @ivar deadline: when L{expire} must be called, in seconds of the reactor's clock.
     """
 
@@ -112,7 +114,7 @@ class PublicConnection(Protocol):
         self._factory = factory
         self._limits = factory.limits
         self._seconds = factory.seconds
-        self._client = client
+        self.client = client
         self._phase = Phase.IDLE
         self._request: PublicRequest | None = None
         self._held = b""
@@ -121,7 +123,9 @@ class PublicConnection(Protocol):
         self._reading = True
         self._body_held = False
         self._dropped = 0
+        self._progress = 0
         self._stall: Stall | None = None
+        self._resting_since = 0.0
         self._input_deadline = NEVER
         self.deadline = NEVER
 
@@ -138,10 +142,14 @@ class PublicConnection(Protocol):
         self._half_closes = not self._secure and ITCPTransport.providedBy(socket)
         if ITCPTransport.providedBy(socket):
             cast(ITCPTransport, socket).setTcpNoDelay(True)
+            bound_unsent(socket, self._limits.unsent)
         socket.registerProducer(self, True)
-        self._set_deadline(self._seconds() + self._limits.keep_alive)
-        if not self._factory.opened(self):
-            self._refuse(503)
+        # Whoever connects has something to ask; a TLS handshake belongs to that time.
+        self._resting_since = now = self._seconds()
+        self._set_deadline(now + min(self._limits.head_timeout, self._limits.keep_alive))
+        refusal = self._factory.opened(self)
+        if refusal:
+            self._refuse(refusal)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """
@@ -168,11 +176,13 @@ class PublicConnection(Protocol):
         Everything was sent after a half close; the caller's end is awaited.
         """
 
-    def close_if_idle(self) -> None:
+    def close_if_idle(self, since: float = NEVER) -> None:
         """
         Close unless a request is under way.
+
+        @param since: only if it has been idle from then on, in seconds of the clock.
         """
-        if self._phase is Phase.IDLE:
+        if self._phase is Phase.IDLE and self._resting_since <= since:
             self._close()
 
     def _lose_request(self) -> None:
@@ -223,7 +233,7 @@ class PublicConnection(Protocol):
                 self._set_deadline(self._seconds() + self._limits.head_timeout)
             return False
         now = self._seconds()
-        request = PublicRequest(self, head, client=self._client, scheme=self._scheme, received=now)
+        request = PublicRequest(self, head, client=self.client, scheme=self._scheme, received=now)
         self._request = request
         self._phase = Phase.BODY if head.has_body else Phase.WHOLE
         waits = not head.has_body or head.expects_continue
@@ -239,8 +249,8 @@ class PublicConnection(Protocol):
         request = self._request
         assert request is not None
         part = self._take_body()
-        if self._phase is Phase.BODY and not self._body_held:
-            self._set_deadline(self._seconds() + self._limits.body_timeout)
+        if not self._body_held:
+            self._note_progress(len(part.data))
         if part.ended:
             self._phase = Phase.WHOLE
             self._body_held = False
@@ -250,6 +260,15 @@ class PublicConnection(Protocol):
         if part.ended:
             request.receive_end(part.trailers)
         return True
+
+    def _note_progress(self, size: int) -> None:
+        """
+        Give a caller more time for its body, if enough of it has come.
+        """
+        self._progress += size
+        if self._progress >= self._limits.body_progress or self._input_deadline == NEVER:
+            self._progress = 0
+            self._set_deadline(self._seconds() + self._limits.body_timeout)
 
     def _on_surplus_bytes(self) -> bool:
         part = self._take_body()
@@ -374,7 +393,8 @@ class PublicConnection(Protocol):
 
     def _next(self) -> None:
         self._phase = Phase.IDLE
-        self._set_deadline(self._seconds() + self._limits.keep_alive)
+        self._resting_since = now = self._seconds()
+        self._set_deadline(now + self._limits.keep_alive)
         if self._held:
             self._pump()
 
@@ -455,8 +475,8 @@ class PublicConnection(Protocol):
             self.cut()
 
     def _send_problem(self, status: int) -> None:
-        request_id = self._factory.on_refused(self._client, status)
-        retry_after = 1 if status == 503 else None
+        request_id = self._factory.on_refused(self.client, status)
+        retry_after = 1 if status in (429, 503) else None
         headers, body = problem(status, "gateway", _TITLES[status], request_id, retry_after)
         head, _ = answer_head(status, headers, asked=_REFUSED, date=self.date)
         self.send(head + body)

@@ -33,7 +33,7 @@ _LONGEST_HOST = 262
 _TOKEN_LIST = re.compile(rb"[ \t]*[!#-'*+\-.^-z|~0-9A-Z]+[ \t]*(?:,[ \t]*[!#-'*+\-.^-z|~0-9A-Z]+[ \t]*)*")
 _REQUEST_LINE = re.compile(rb"[!#-'*+\-.^-z|~0-9A-Z]+ [!-~]+ HTTP/([0-9])\.([0-9])\r\n")
 _METHOD_SO_FAR = re.compile(rb"[A-Za-z-]+(?: [!-~ ]*(?:\r\n.*)?)?", re.DOTALL)
-_LARGE_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*[0-9]{20,}[ \t]*\r\n", re.IGNORECASE)
+_LARGE_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*[0-9]{20,}[ \t]*(?:\r\n|\Z)", re.IGNORECASE)
 _TWO_LENGTHS = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
 
 
@@ -271,7 +271,7 @@ def check_length(lengths: list[bytes] | None, limits: Limits) -> int | None:
     try:
         length = parse_length(lengths[0])
     except InvalidMessage:
-        raise RequestRefused(400) from None
+        raise RequestRefused(413 if lengths[0].isdigit() and len(lengths) == 1 else 400) from None
     if len(lengths) > 1:
         raise RequestRefused(400)
     if length > limits.body:

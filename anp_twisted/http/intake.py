@@ -98,9 +98,10 @@ class Intake:
         if len(self._raw) > self._limits.request_head:
             raise RequestRefused(oversize_status(self._raw, self._limits))
         upgrade = self._parse(piece)
-        if self._head_complete:
+        if self._head_complete and cut >= 0:
             return self._take_head(upgrade), rest
-        if cut >= 0:
+        if self._head_complete or cut >= 0:
+            # It would not agree with llhttp about where the head ends.
             raise RequestRefused(400)
         return None, rest
 

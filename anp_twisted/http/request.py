@@ -8,7 +8,7 @@ what is answered goes back through the methods of L{PublicRequest}.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Protocol
 
@@ -171,6 +171,8 @@ class PublicRequest:
     @ivar sent: bytes of the answer's body that were written.
     @ivar body_bytes: bytes of the request's body that were received.
     @ivar consumer: who was attached.
+    @ivar amend: makes the fields of the answer's head out of those it is given, if
+        there is anything to change.
     """
 
     __slots__ = (
@@ -180,6 +182,7 @@ class PublicRequest:
         "_framing",
         "_keep_alive",
         "_raw_head",
+        "amend",
         "body_bytes",
         "client",
         "consumer",
@@ -220,6 +223,7 @@ class PublicRequest:
         self.sent = 0
         self.body_bytes = 0
         self.consumer: RequestConsumer | None = None
+        self.amend: Callable[[list[Header]], list[Header]] | None = None
         self._channel = channel
         self._answer = Answer.WAITING
         self._framing: Framing | None = None
@@ -301,9 +305,10 @@ class PublicRequest:
             lengths, or the second time. Nothing was sent then, and another head
             may be.
         """
-        data = self._make_head(status, headers)
-        if data:
-            self._channel.send(data)
+        made = self._make_head(status, headers)
+        if made is not None:
+            self._begin(status, made[1])
+            self._channel.send(made[0])
 
     def respond(
         self, status: int, headers: list[Header], *, body: bytes = b"", trailers: Sequence[Header] = ()
@@ -311,16 +316,16 @@ class PublicRequest:
         """
         Send a whole answer at once, which costs less than its parts.
 
-        @raise InvalidMessage: as L{send_head}, L{write} and L{finish} do. If the head
-            was at fault, another one may be sent; if the body was, L{abort} is left.
+        @raise InvalidMessage: as L{send_head}, L{write} and L{finish} do. Nothing was
+            sent then, and another answer may be.
         """
-        data = self._make_head(status, headers)
-        if not data:
+        made = self._make_head(status, headers)
+        if made is None:
             return
-        framing = self._framing
-        assert framing is not None
+        data, framing = made
         piece = framing.piece(body)
         ending = framing.end(trailers)
+        self._begin(status, framing)
         if piece:
             self.sent = len(body)
         self._answer = Answer.ENDED
@@ -330,30 +335,35 @@ class PublicRequest:
         self._channel.send_last(data + piece + ending)
         self._channel.answered(self._keep_alive)
 
-    def _make_head(self, status: int, headers: list[Header]) -> bytes:
+    def _make_head(self, status: int, headers: list[Header]) -> tuple[bytes, Framing] | None:
         """
-        @return: the head to be sent, C{b""} if the caller is lost.
+        @return: the head to be sent and how its body goes on, C{None} if the caller is lost.
         """
         if self._answer is not Answer.WAITING:
             self._go(Act.HEAD)
-            return b""
+            return None
         channel = self._channel
         keep_alive = self._keep_alive and channel.staying and not self._expects_continue
         asked = Asked(self.method == b"HEAD", self.version == b"1.1", keep_alive)
-        data, framing = answer_head(status, headers, asked=asked, date=channel.date)
+        if self.amend is not None:
+            headers = self.amend(headers)
+        return answer_head(status, headers, asked=asked, date=channel.date)
+
+    def _begin(self, status: int, framing: Framing) -> None:
+        """
+        The head will be sent.
+        """
         self._answer = Answer.SENDING
         self.status = status
         self._framing = framing
         self._keep_alive = framing.keep_alive
-        return data
 
     def write(self, data: bytes) -> None:
         """
-        Send a piece of the body. What a HEAD, 204 or 304 answer has no room for
-        is swallowed.
+        Send a piece of the body. What the answer to a HEAD has no room for is swallowed.
 
-        @raise InvalidMessage: if the body gets longer than its Content-Length, and
-            before L{send_head}. Nothing of the piece was sent.
+        @raise InvalidMessage: if the body gets longer than its Content-Length, if a
+            204 or 304 gets one at all, and before L{send_head}. Nothing of the piece was sent.
         """
         if not self._go(Act.BODY):
             return

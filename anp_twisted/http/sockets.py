@@ -4,9 +4,26 @@ What Twisted's transports can do but their interfaces do not tell.
 
 from __future__ import annotations
 
+import socket
+
+from twisted.internet import tcp
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import ITransport
 from twisted.protocols.policies import ProtocolWrapper
+
+
+def bound_unsent(transport: object, size: int) -> None:
+    """
+    Let the kernel hold no more than so much that the caller has not made room for.
+
+    Its buffer grows to megabytes for each caller who reads nothing. A smaller buffer
+    would slow down callers who are far away; this bounds only what cannot be sent.
+    """
+    while isinstance(transport, ProtocolWrapper):
+        transport = transport.transport
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is not None and isinstance(transport, tcp.Connection):
+        transport.socket.setsockopt(socket.IPPROTO_TCP, option, size)
 
 
 def unsent(transport: object) -> tuple[int, int] | None:

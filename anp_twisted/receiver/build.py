@@ -26,10 +26,10 @@ from anp_twisted.receiver.crew import CrewService, Post
 from anp_twisted.receiver.lifespan import Mode
 from anp_twisted.receiver.service import Choice, ReceiverService, lanes_of
 from anp_twisted.receiver.uplink import Gateway, Lane, Surroundings
-from anp_twisted.receiver.workers import Crew
 from anp_twisted.transports.addresses import parse_gateway
 from anp_twisted.transports.proxies import proxy_of
 from anp_twisted.transports.ways import gateway_endpoint
+from anp_twisted.workers import Crew
 
 
 class BearerHeaders:

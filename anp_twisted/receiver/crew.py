@@ -35,7 +35,7 @@ from anp_twisted.receiver.reports import (
     assignment_line,
     read_report,
 )
-from anp_twisted.receiver.workers import Crew, Fault, GiveUp, Kill, Order, Phase, Say, Spawn, Tell, Worker
+from anp_twisted.workers import Crew, Fault, GiveUp, Kill, Order, Phase, Say, Spawn, Tell, Worker
 
 _BOOT: Final = "import sys; sys.path[:] = sys.argv[2:]; from anp_twisted.receiver.worker import main; main()"
 """

@@ -3,7 +3,7 @@ What the starting process and its workers say to each other, as lines of JSON ov
 
 A worker gets its L{Assignment} as the first line on standard input, so that the
 token is neither in its arguments nor in its environment; then words of
-L{Word<anp_twisted.receiver.workers.Word>}. It reports on a descriptor of its own,
+L{Word<anp_twisted.workers.Word>}. It reports on a descriptor of its own,
 since standard output is the application's.
 """
 

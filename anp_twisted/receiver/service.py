@@ -1,9 +1,10 @@
 """
 The receiver as a Twisted service: starts the application, keeps its links, drains.
 
-Each L{Lane} has one L{Uplink} that takes requests or looks for a gateway, and
-others that finish what runs on links whose gateway said goodbye. When the
-receiver itself is to stop, it says goodbye on all of them and waits for what runs.
+Each L{Lane} has one L{Uplink} that takes requests or looks for a gateway, or one
+for each worker of a gateway that has several, and others that finish what runs on
+links whose gateway said goodbye. When the receiver itself is to stop, it says
+goodbye on all of them and waits for what runs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Sequence
 from enum import Enum, auto
+from itertools import count
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -20,13 +22,19 @@ from twisted.python.failure import Failure
 
 from anp_twisted.errors import ANPError, AppStartError, LinkRefused
 from anp_twisted.receiver.bridge import AppBridge
+from anp_twisted.receiver.coverage import Coverage
 from anp_twisted.receiver.uplink import Gateway, Lane, Surroundings, Tie, Uplink, reason_text
 from anp_twisted.transports.link import Link
+from anp_twisted.wire.heads import Hello
 
 _URL: Final = re.compile(r"https?://[!-~]+")
 
 _MOST_UPLINKS: Final = 8
 """Uplinks of a lane at once; a gateway that says goodbye more often than its requests end is not waited for."""
+
+
+_NUMBERED: Final = frozenset({Tie.DIALLING, Tie.LINKED})
+"""Uplinks whose number no other link may have; a gateway knows none of a link that was left."""
 
 
 class Choice(Enum):
@@ -84,6 +92,7 @@ class ReceiverService(Service):
         self.around = around
         self.phase = Phase.STOPPED
         self.uplinks: list[Uplink] = []
+        self._coverage = {lane: Coverage(bridge.limits) for lane in self.lanes}
         self._starting: Deferred[None] | None = None
         self._waiting: Deferred[Any] | None = None
 
@@ -99,7 +108,7 @@ class ReceiverService(Service):
         self._starting = None
         self.phase = Phase.SERVING
         for lane in self.lanes:
-            self._add_uplink(lane, 0.0)
+            self._add_uplink(lane, 0.0, 0, lane.number)
 
     @property
     def linked_count(self) -> int:
@@ -174,18 +183,47 @@ class ReceiverService(Service):
 
     # --- from the uplinks -----------------------------------------------
 
-    def _add_uplink(self, lane: Lane, delay: float, first: int = 0) -> None:
+    def _add_uplink(self, lane: Lane, delay: float, first: int, number: int) -> None:
         """Let a new client look for a gateway."""
-        uplink = Uplink(self, lane, first)
+        uplink = Uplink(self, lane, first, number)
         self.uplinks.append(uplink)
         uplink.dial(delay)
 
     def linked(self, uplink: Uplink, link: Link) -> None:
-        """Tell where callers reach the application."""
-        peer, gateway = link.connection.peer, uplink.gateway
+        """Keep a link that is needed, and look for those that are missing."""
+        peer, lane = link.connection.peer, uplink.lane
         assert peer is not None, "a link is open before its HELLO"
-        which = f" (link {uplink.lane.number + 1})" if uplink.lane.number else ""
+        coverage = self._coverage[lane]
+        if coverage.opened(uplink, peer.worker, peer.workers):
+            self._tell(uplink, peer)
+        else:
+            # Not now: its client has yet to hear that it is connected.
+            self.around.soon(uplink.give_way)
+        dialling = sum(one.tie is Tie.DIALLING for one in self.uplinks if one.lane is lane)
+        for _ in range(coverage.missing(dialling)):
+            self._add_uplink(lane, coverage.delay(self.around.draw()), uplink.rotation.index, self._free_number(lane))
+
+    def _free_number(self, lane: Lane) -> int:
+        """
+        Find a number for one more link to the gateways of a lane.
+
+        The dialler does not know which worker it will come to: none of the links that
+        any of them has may be taken for its older one.
+        """
+        used = {one.number for one in self.uplinks if one.lane.gateways == lane.gateways and one.tie in _NUMBERED}
+        return next(number for number in count() if number not in used)
+
+    def unlinked(self, uplink: Uplink) -> None:
+        """A link is gone; its client looks for another one by itself."""
+        self._coverage[uplink.lane].lost(uplink)
+
+    def _tell(self, uplink: Uplink, peer: Hello) -> None:
+        """Tell where callers reach the application."""
+        gateway, number = uplink.gateway, uplink.lane.number
         paths = " ".join(gateway.paths)
+        which = f" (link {number + 1})" if number else ""
+        if peer.workers:
+            which += f" (worker {peer.worker} of {peer.workers})"
         self.log.info("connected to {url}{which}, serving {paths}", url=gateway.url, which=which, paths=paths)
         self.around.linked()
         if _URL.fullmatch(peer.public_url):
@@ -196,6 +234,7 @@ class ReceiverService(Service):
     def dismissed(self, uplink: Uplink) -> None:
         """Look for the next gateway, since this one takes no more requests to us."""
         lane, rotation = uplink.lane, uplink.rotation
+        self._coverage[lane].lost(uplink)
         # What the gateway asks for is a pause before the next link to it; another one need not be waited for.
         delay = rotation(0) if len(lane.gateways) == 1 else 0.0
         running = self.bridge.in_flight
@@ -204,9 +243,9 @@ class ReceiverService(Service):
             running=running,
             delay=delay,
         )
-        self._add_uplink(lane, delay, rotation.following)
-        mine = [one for one in self.uplinks if one.lane is lane]
-        for surplus in mine[:-_MOST_UPLINKS]:
+        self._add_uplink(lane, delay, rotation.following, uplink.number)
+        leaving = [one for one in self.uplinks if one.lane is lane and one.tie is Tie.LEAVING]
+        for surplus in leaving[: 1 - _MOST_UPLINKS]:
             surplus.stop()
 
     def over(self, uplink: Uplink) -> None:

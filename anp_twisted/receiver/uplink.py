@@ -1,7 +1,8 @@
 """
 One link of a receiver: dialled again and again, left when the gateway says goodbye.
 
-A receiver has L{Lane}s: each keeps one link that takes requests. When a gateway
+A receiver has L{Lane}s: each keeps one link that takes requests, or one to each
+worker of a gateway that has several. When a gateway
 says goodbye, the uplink keeps its link for as long as requests run on it, and
 the lane gets another uplink that looks for the gateway that comes next.
 """
@@ -89,10 +90,10 @@ class Gateway:
 @dataclass(frozen=True, slots=True)
 class Lane:
     """
-    A place for one link.
+    A place for one link, or for one to each worker of a gateway.
 
     @ivar gateways: those of which one is needed, the preferred one first.
-    @ivar number: tells the links of this process to one gateway apart.
+    @ivar number: tells the lanes to one gateway apart; the first link of a lane has this number.
     """
 
     gateways: tuple[Gateway, ...]
@@ -116,7 +117,7 @@ def hello_of(gateway: Gateway, limits: Limits, link: int = 0) -> Hello:
         max_frame=limits.frame,
         capacity=capacity,
         software=f"anp-twisted/{__version__}",
-        features=[heads.WEBSOCKET],
+        features=[heads.WEBSOCKET, heads.WORKERS],
         instance=gateway.instance,
         link=link,
         paths=list(gateway.paths),
@@ -179,6 +180,9 @@ class UplinkOwner(Protocol):
     def linked(self, uplink: Uplink, link: Link) -> None:
         """Requests may come over this link."""
 
+    def unlinked(self, uplink: Uplink) -> None:
+        """The link of this one is gone."""
+
     def dismissed(self, uplink: Uplink) -> None:
         """The gateway of this one takes no more requests to us."""
 
@@ -194,6 +198,7 @@ class Uplink:
     One client and the link it has, while it has one; a L{LinkOwner<anp_twisted.transports.link.LinkOwner>}.
 
     @ivar lane: the place it fills.
+    @ivar number: of its link, for the gateway.
     @ivar tie: what it is doing.
     @ivar link: the link, while there is one.
     @ivar rotation: when it dials again, and whom.
@@ -201,13 +206,15 @@ class Uplink:
 
     log = Logger()
 
-    def __init__(self, owner: UplinkOwner, lane: Lane, first: int = 0) -> None:
+    def __init__(self, owner: UplinkOwner, lane: Lane, first: int, number: int) -> None:
         """
         @param owner: hears what becomes of the link.
         @param first: which of the gateways to begin with.
+        @param number: a new link replaces a lost one of the same number, but not one on which requests still run.
         """
         around, limits = owner.around, owner.bridge.limits
         self.lane = lane
+        self.number = number
         self.tie = Tie.DIALLING
         self.link: Link | None = None
         self._owner = owner
@@ -228,7 +235,7 @@ class Uplink:
     def _endpoint(self, gateway: Gateway, limits: Limits) -> IStreamClientEndpoint:
         """Make what connects to one of the gateways."""
         around = self._owner.around
-        hello = hello_of(gateway, limits, self.lane.number)
+        hello = hello_of(gateway, limits, self.number)
         dialling = Dialling(gateway.url, gateway.headers, lambda: hello, self.rotation)
         return LinkEndpoint(gateway.endpoint, dialling, Wiring(around.clock, around.soon, limits, self))
 
@@ -290,6 +297,11 @@ class Uplink:
         self.link = link
         self._owner.linked(self, link)
 
+    def give_way(self) -> None:
+        """Leave a gateway to which another link leads; what has come over this one meanwhile is finished."""
+        if self.tie is Tie.LINKED:
+            self.leave().addCallback(self._nothing_runs)
+
     def link_event(self, link: Link, event: RequestReceived | GoawayReceived) -> None:
         """Pass a request to the application, or make room for the next gateway."""
         if isinstance(event, RequestReceived):
@@ -307,6 +319,7 @@ class Uplink:
         """There is no link any more; the socket may be there for a moment."""
         self.link = None
         self.tie = _UNLINKED.get(self.tie, self.tie)
+        self._owner.unlinked(self)
 
     # --- from the client ------------------------------------------------
 

@@ -36,7 +36,7 @@ from anp_twisted.receiver.reports import (
     read_assignment,
     report_line,
 )
-from anp_twisted.receiver.workers import Word
+from anp_twisted.workers import Word
 
 Leave = Callable[[int], object]
 

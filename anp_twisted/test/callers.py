@@ -188,7 +188,7 @@ class Port:
         A new caller.
         """
         connection = self.factory.buildProtocol(IPv4Address("TCP", "192.0.2.7", 4711))
-        assert connection is not None
+        assert isinstance(connection, PublicConnection)
         transport = CallerTransport()
         transport.protocol = connection
         connection.makeConnection(transport)

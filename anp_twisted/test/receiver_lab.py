@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
@@ -101,6 +102,7 @@ class GatewayEnd:
 
     @ivar links: the gateway's ends of links, in order.
     @ivar lost: why links ended.
+    @ivar places: for each link to come which worker it leads to, and of how many.
     """
 
     def __init__(self, lab: ReceiverLab, public_url: str) -> None:
@@ -109,7 +111,13 @@ class GatewayEnd:
         self.links: list[Link] = []
         self.lost: list[ANPError] = []
         self._lab = lab
-        self._factory = LinkServerFactory(lab.clock, lab.soon, limits, self, lambda identity: hello)
+        self.places: list[tuple[int, int]] = []
+        self._hello = hello
+        self._factory = LinkServerFactory(lab.clock, lab.soon, limits, self, self._placed)
+
+    def _placed(self, identity: str) -> Hello:
+        worker, workers = self.places.pop(0) if self.places else (0, 0)
+        return structs.replace(self._hello, worker=worker, workers=workers)
 
     def protocol(self) -> IProtocol:
         return self._factory.protocol("receiver", ("192.0.2.7", 4711))

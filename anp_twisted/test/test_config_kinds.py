@@ -48,6 +48,13 @@ class KindTests(SynchronousTestCase):
         for value in (float("nan"), float("inf"), -0.1, True, "5", None, [1]):
             self.assertRaises(ValueError, kinds.SECONDS.from_toml, value)
 
+    def test_some_seconds(self) -> None:
+        """A time that cannot be off has a least value."""
+        self.accepts(kinds.SOME_SECONDS, {"0.1": 0.1, "300": 300.0})
+        self.refuses(kinds.SOME_SECONDS, "0", "0.09", "-1", "nan")
+        self.assertEqual(kinds.SOME_SECONDS.from_toml(5), 5.0)
+        self.assertRaises(ValueError, kinds.SOME_SECONDS.from_toml, 0)
+
     def test_size(self) -> None:
         """Sizes are bytes, or carry a binary unit."""
         self.accepts(kinds.SIZE, {"0": 0, "10": 10, "64KiB": 65536, "1 MiB": 1024**2, "2GiB": 2 * 1024**3, "7B": 7})

@@ -56,8 +56,13 @@ class TableTests(SynchronousTestCase):
             self.assertLessEqual({one, *others}, known)
 
     def test_defaultsAreTheLimits(self) -> None:
-        """Without any setting each command works under the default caps."""
-        cases: list[CommonSettings] = [GatewaySettings(), BothSettings(), ReceiverSettings(app=("m:app",))]
+        """Without any setting each command works under the default caps, but for the lag of anp-both."""
+        cases: list[CommonSettings] = [
+            GatewaySettings(),
+            BothSettings(overload_lag=DEFAULT_LIMITS.overload_lag),
+            ReceiverSettings(app=("m:app",)),
+        ]
+        self.assertEqual(BothSettings().limits().overload_lag, 0.0)
         for settings in cases:
             assert isinstance(settings, (GatewaySettings, BothSettings, ReceiverSettings))
             self.assertEqual(settings.limits(), DEFAULT_LIMITS)
@@ -92,6 +97,21 @@ class TableTests(SynchronousTestCase):
             for name, (given, wanted) in cases.items():
                 self.assertEqual(cls(app=("m:app",), **given).in_processes, wanted, name)
             self.assertRaises(SettingsError, cls, app=("m:app",), reload_dir=("a",))
+
+    def test_limitsOfTheFront(self) -> None:
+        """So do those about connections and their time."""
+        limits = BothSettings(
+            head_timeout=1.0,
+            body_timeout=2.0,
+            body_progress=3,
+            write_timeout=4.0,
+            keep_alive=5.0,
+            connections=6,
+            connections_per_address=7,
+        ).limits()
+        times = (limits.head_timeout, limits.body_timeout, limits.write_timeout, limits.keep_alive)
+        self.assertEqual((times, limits.body_progress), ((1.0, 2.0, 4.0, 5.0), 3))
+        self.assertEqual((limits.connections, limits.connections_per_address), (6, 7))
 
     def test_tlsByHalves(self) -> None:
         """A certificate without key, or a key without certificate, is refused."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from anp_twisted.errors import ANPError, Code
-from anp_twisted.gateway.exchange import for_the_receiver
+from anp_twisted.gateway.exchange import Exchange, Step, for_the_receiver
 from anp_twisted.session import events
 from anp_twisted.test.gatewaylab import Caller, ExchangeTestCase, Lab
 from anp_twisted.wire.heads import ResponseHead
@@ -179,8 +179,30 @@ class FailureTests(ExchangeTestCase):
             caller = self.lab.caller()
             caller.get()
             stream = self.link.requests[-1].stream
-            stream.send_head(head)
+            if head.status < 200:
+                stream.send_informational(head)
+            else:
+                stream.send_head(head)
             self.assertEqual((caller.status, self.problem(caller)["source"]), (502, "app"), head)
+        self.assertEqual(self.lab.exchanges.malformed, len(heads))
+        self.check_rest()
+
+    def test_whole_answers(self) -> None:
+        """An answer that comes in one piece and contradicts itself is refused as a whole."""
+        cases = [
+            (200, [("content-length", "3")], b"abcHTTP/1.1 200 OK\r\n\r\n"),
+            (200, [("content-length", "3"), ("transfer-encoding", "chunked")], b"abc"),
+            (204, [], b"abc"),
+            (304, [], b"abc"),
+        ]
+        for status, fields, body in cases:
+            caller = self.lab.caller()
+            caller.get()
+            stream = self.link.requests[-1].stream
+            stream.send_head(ResponseHead(status, fields))
+            stream.send_data(body)
+            stream.send_end()
+            self.assertEqual((caller.status, self.problem(caller)["source"]), (502, "app"), fields)
         self.check_rest()
 
     def test_unasked_switch(self) -> None:
@@ -340,6 +362,117 @@ class WaitingTests(ExchangeTestCase):
         self.lab.answer(link)
         self.assertEqual(caller.status, 200)
         self.check_rest()
+
+
+class GivingWayTests(ExchangeTestCase):
+    """A receiver without room, and callers who hold it up."""
+
+    caps = {"in_flight": 1}
+
+    def hold(self, head: bytes = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n") -> Caller:
+        """Take the room of the receiver."""
+        caller = self.lab.caller()
+        caller.send(head)
+        return caller
+
+    def served(self) -> bool:
+        """Whether another caller is served."""
+        caller = self.lab.caller()
+        before = len(self.link.requests)
+        caller.get()
+        if len(self.link.requests) == before:
+            caller.protocol.connectionLost()
+            return False
+        self.lab.answer(self.link)
+        return caller.status == 200
+
+    def test_slow_body(self) -> None:
+        """A body that trickles gives way after the patience, not before."""
+        slow = self.hold()
+        self.lab.advance(1.5)
+        self.assertFalse(self.served())
+        self.lab.advance(0.5)
+        slow.send(b"x")
+        self.assertTrue(self.served())
+        self.assertEqual((slow.status, self.lab.exchanges.gave_way), (408, 1))
+        self.check_rest()
+
+    def test_waiting(self) -> None:
+        """It gives way to those who were waiting by then, to as many as there is room for."""
+        slow = self.hold()
+        callers = [self.lab.caller() for _ in range(3)]
+        for caller in callers:
+            caller.get()
+        self.lab.advance(4)
+        self.assertEqual((slow.status, len(self.link.requests), self.lab.exchanges.gave_way), (408, 2, 1))
+        for number in range(3):
+            self.lab.answer(self.link, which=1 + number)
+        self.assertEqual([caller.status for caller in callers], [200] * 3)
+        self.check_rest()
+
+    def test_after_waiting(self) -> None:
+        """Whoever had to wait with its body is not to blame for that."""
+        self.hold(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        second = self.hold()
+        self.lab.advance(4)
+        self.lab.answer(self.link)
+        self.assertFalse(self.served())
+        self.lab.advance(2)
+        self.assertTrue(self.served())
+        self.assertEqual(second.status, 408)
+
+    def test_pressure(self) -> None:
+        """The more wait, the sooner."""
+        slow = self.hold()
+        for _ in range(3):
+            self.lab.caller().get()
+        self.lab.advance(0.5, step=0.25)
+        self.assertEqual(slow.status, 0)
+        self.lab.advance(0.5, step=0.25)
+        self.assertEqual((slow.status, len(self.link.requests)), (408, 2))
+
+    def test_slow_reader(self) -> None:
+        """So does an answer that its caller does not read."""
+        slow = self.lab.caller()
+        slow.get()
+        self.link.requests[0].stream.send_head(ResponseHead(200, []))
+        slow.transport.producer.pauseProducing()
+        self.link.requests[0].stream.send_data(b"x" * 1000)
+        self.lab.settle()
+        self.lab.advance(5)
+        self.assertTrue(self.served())
+        self.assertTrue(slow.aborted)
+        self.check_rest()
+
+    def test_slow_application(self) -> None:
+        """Nobody gives way for an application that works, has not asked for the body, or does not read it."""
+        expecting = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+        for head in (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", expecting):
+            self.hold(head)
+            self.lab.advance(100)
+            self.assertFalse(self.served())
+            self.lab.answer(self.link)
+        caller = self.hold(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n")
+        while caller.transport.producerState == "producing":
+            caller.send(b"x" * 16384)
+        self.lab.advance(299)
+        self.assertFalse(self.served())
+
+    def test_brisk_body(self) -> None:
+        """A body that comes as fast as one may expect goes on."""
+        self.hold(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + b"x" * 20_000)
+        self.lab.advance(10)
+        self.assertFalse(self.served())
+
+    def test_searches_are_rare(self) -> None:
+        """While nobody can give way, the exchanges are looked at a few times a second."""
+        self.hold(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        self.lab.advance(10)
+        self.assertFalse(self.served())
+        (exchange,) = self.lab.exchanges._alive
+        self.patch(Exchange, "held_up", lambda exchange, now: self.fail("looked again"))
+        self.assertFalse(self.served())
+        self.assertIs(exchange.step, Step.ASKED)
 
 
 class OtherReceiverTests(ExchangeTestCase):

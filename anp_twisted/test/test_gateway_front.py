@@ -78,6 +78,7 @@ class FrontTests(SynchronousTestCase):
             (b"GET", RIGHT, 426),
             (b"GET", RIGHT + b"Connection: Upgrade\r\nUpgrade: h2c\r\n", 426),
             (b"POST", UPGRADE + RIGHT, 405),
+            (b"GET", UPGRADE + RIGHT + b"Transfer-Encoding: chunked\r\n", 400),
         ]
         for method, fields, status in rows:
             caller = self.ask(b"/ws", fields, method)
@@ -95,6 +96,11 @@ class FrontTests(SynchronousTestCase):
             self.ask(b"/ws", UPGRADE + key + extra)
         self.assertEqual([event.head.protocol for event in link.requests], ["websocket"] * 3)
         self.assertEqual((self.links.asked, self.entrance.refused), ([], 0))
+
+    def test_token_in_target(self) -> None:
+        """A token that came by a wrong way is not logged."""
+        self.assertEqual(self.ask(b"/ws?token=right", UPGRADE + OFFER).status, 401)
+        self.assertEqual(self.lab.records[-1].target, "/ws")
 
     def test_health(self) -> None:
         """The health page is the gateway's own, whatever receivers serve."""
@@ -115,6 +121,45 @@ class FrontTests(SynchronousTestCase):
             for target in (b"/health", b"/up"):
                 self.ask(target)
             self.assertEqual([request.head.target.encode() for request in link.requests], targets)
+
+    def test_patient(self) -> None:
+        """While receivers may be on their way back, requests wait for the one of theirs, for a while."""
+        self.settings["starting"] = lambda: True
+        front = Front(self.lab.exchanges, self.entrance, patient=True, **self.settings)
+        self.lab.factory = PublicFactory(self.lab.clock, self.lab.limits, front)
+        first, second, ambiguous = self.ask(b"/a/x"), self.ask(b"/b"), self.ask(b"/a/..%2Fb")
+        self.assertEqual([caller.status for caller in (first, second, ambiguous)], [0, 0, 0])
+        link = self.lab.connect(paths=["/a"], capacity=1)
+        self.assertEqual([request.head.target for request in link.requests], ["/a/x"])
+        self.lab.answer(link)
+        self.assertEqual((first.status, second.status), (200, 0))
+        self.lab.advance(self.lab.limits.reconnect_most + self.lab.limits.connect_budget - 1)
+        self.assertEqual((second.status, ambiguous.status), (0, 0))
+        self.lab.advance(2)
+        self.assertEqual((second.status, ambiguous.status), (503, 503))
+        self.assertEqual((self.lab.receivers.parked, len(self.lab.exchanges)), (0, 0))
+
+    def test_overload(self) -> None:
+        """Too many requests: the next are told to come later, and receivers and the health page are not concerned."""
+        self.lab = Lab(overload_requests=2)
+        self.lab.factory = PublicFactory(
+            self.lab.clock, self.lab.limits, Front(self.lab.exchanges, self.entrance, **self.settings)
+        )
+        link = self.lab.connect()
+        for _ in range(2):
+            self.assertEqual(self.ask(b"/").status, 0)
+        caller = self.ask(b"/")
+        head, _, body = caller.received().partition(b"\r\n\r\n")
+        document = json.loads(body)
+        self.assertEqual((caller.status, document["source"]), (503, "gateway"))
+        self.assertEqual((document["title"], document["request_id"]), ("the gateway is overloaded", "id-1"))
+        self.assertIn(b"\r\nRetry-After: 5\r\n", head)
+        self.assertNotIn(b"Connection: close", head)
+        self.assertEqual(self.ask(b"/health").status, 200)
+        self.ask(b"/ws", UPGRADE + RIGHT)
+        self.assertEqual(len(self.links.asked), 1)
+        self.assertEqual((len(link.requests), self.lab.exchanges.overload.turned_away), (2, 1))
+        self.assertEqual([record.status for record in self.lab.records], [503])
 
     def test_spellings(self) -> None:
         """Other spellings of the gateway's own paths belong to the application."""

@@ -19,8 +19,8 @@ class ManagementTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Make the pages of a gateway whose state the test decides."""
-        self.healthy = True
-        self.pages = ManagementPages(lambda: {"requests": {"running": 3}}, lambda: self.healthy)
+        self.condition = "ok"
+        self.pages = ManagementPages(lambda: {"requests": {"running": 3}}, lambda: self.condition)
 
     def get(self, path: str, method: str = "GET") -> tuple[int, dict[bytes, bytes], bytes]:
         """Ask for a page over a connection in memory."""
@@ -38,13 +38,14 @@ class ManagementTests(SynchronousTestCase):
         return int(first.split()[1]), fields, body
 
     def test_health(self) -> None:
-        """It is 200 while the gateway takes requests, and 503 while it drains."""
+        """It is 200 while the gateway is there, overloaded or not, and 503 while it drains."""
         status, fields, body = self.get("/health")
         self.assertEqual((status, json.loads(body)), (200, {"status": "ok"}))
         self.assertEqual((fields[b"Content-Type"], fields[b"Cache-Control"]), (b"application/json", b"no-store"))
-        self.healthy = False
-        status, _, body = self.get("/health")
-        self.assertEqual((status, json.loads(body)), (503, {"status": "draining"}))
+        for condition, expected in (("overloaded", 200), ("draining", 503)):
+            self.condition = condition
+            status, _, body = self.get("/health")
+            self.assertEqual((status, json.loads(body)), (expected, {"status": condition}))
 
     def test_stats(self) -> None:
         """The figures as JSON."""

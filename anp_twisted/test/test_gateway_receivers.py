@@ -7,6 +7,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.errors import ANPError
+from anp_twisted.gateway.receivers import Receivers
+from anp_twisted.gateway.routes import RouteTable
 from anp_twisted.session import events
 from anp_twisted.test.gatewaylab import Caller, Lab, LinkInMemory
 from anp_twisted.wire.heads import RequestHead
@@ -38,6 +40,13 @@ class ReceiversTests(SynchronousTestCase):
         for values in ({"capacity": 7}, {"capacity": 500}, {"capacity": 500, "max_streams": 3}):
             self.lab.connect(**values)
         self.assertEqual([one.capacity for one in self.lab.receivers.connected()], [7, 100, 3])
+
+    def test_shared_capacity(self) -> None:
+        """A receiver that links to every process of the gateway divides its capacity among them; others cannot."""
+        self.lab.receivers._shared_by = 3
+        for values in ({"capacity": 7, "features": ["workers"]}, {"capacity": 7}, {"features": ["workers"]}):
+            self.lab.connect(**values)
+        self.assertEqual([one.capacity for one in self.lab.receivers.connected()], [3, 7, 34])
 
     def test_bad_prefix(self) -> None:
         """A path that is no prefix ends the link with 1008."""
@@ -215,6 +224,17 @@ class LinksTests(SynchronousTestCase):
     def test_too_many(self) -> None:
         """There is a cap on links."""
         self.assertEqual(self.connect(self.lab.limits.links).closed, (1013, "too many"))
+
+    def test_links_of_workers(self) -> None:
+        """Where a receiver has links to other processes as well, it has more numbers; its capacity is shared."""
+        limits, clock = self.lab.limits, self.lab.clock
+        self.lab.receivers = receivers = Receivers(RouteTable(), clock, limits, shared_by=2)
+        last = 3 * limits.links - 1
+        links = [self.lab.connect(instance="p", link=number, features=["workers"], capacity=5) for number in (0, last)]
+        self.assertEqual([link.closed for link in links], [None, None])
+        self.assertEqual({one.process.capacity for one in receivers.connected()}, {3})
+        self.assertEqual(len(receivers._processes), 1)
+        self.assertEqual(self.lab.connect(instance="p", link=last + 1).closed, (1013, "too many"))
 
     def test_nothing_left(self) -> None:
         """When the links are gone, nothing of the process is left."""

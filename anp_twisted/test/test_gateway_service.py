@@ -123,12 +123,35 @@ class ServiceTests(SynchronousTestCase):
         self.lab.connect(paths=["/a"], capacity=7)
         self.caller(b"/a")
         stats = self.gateway.stats()
-        self.assertEqual(stats["requests"], {"running": 1, "parked": 0, "served": 0, "repeated": 0})
+        self.assertEqual(
+            stats["requests"],
+            {"running": 1, "parked": 0, "served": 0, "repeated": 0, "malformed_answers": 0, "gave_way": 0},
+        )
         (receiver,) = stats["receivers"]
         self.assertEqual(
             (receiver["in_flight"], receiver["capacity"], receiver["streams"], receiver["paths"]), (1, 7, 1, ["/a"])
         )
         self.assertEqual(stats["connections"], 1)
+
+    def test_overload(self) -> None:
+        """The operator sees an overload; a gateway that drains does no more than that."""
+        self.start()
+        self.assertEqual((self.gateway.condition, self.gateway.stats()["overload"]["state"]), ("ok", "calm"))
+        self.gateway.exchanges.overload.crowded(0.0)
+        self.assertEqual(
+            (self.gateway.condition, self.gateway.stats()["overload"]["state"]), ("overloaded", "shedding")
+        )
+        self.assertEqual(self.caller().status, 503)
+        self.gateway.stopService()
+        self.assertEqual(self.gateway.condition, "draining")
+
+    def test_entering(self) -> None:
+        """Connections of both ports are counted against the descriptors."""
+        self.start()
+        room = self.gateway.watch._room
+        for factory in (self.gateway.front, self.gateway.link_front):
+            factory.buildProtocol(None)
+        self.assertEqual(self.gateway.watch._room, room - 2)
 
     def test_forgets_paths(self) -> None:
         """Paths whose receivers left are forgotten in time."""

@@ -91,7 +91,7 @@ class OpeningTests(SocketTestCase):
         self.assertEqual(names, ["Host", "Sec-WebSocket-Version", "Sec-WebSocket-Key", "Origin"])
         self.assertEqual(caller.received(), b"")
         self.assertEqual([type(event) for event in self.link.others], [events.HelloReceived])
-        caller.protocol.connectionLost()  # type: ignore[union-attr]
+        caller.protocol.connectionLost()
         self.check_rest()
 
     def test_accept(self) -> None:
@@ -427,3 +427,22 @@ class CapTests(SocketTestCase):
         self.lose(caller)
         stream.reset(Code.NO_ERROR, "app")
         self.check_rest()
+
+
+class BusyTests(SocketTestCase):
+    """A receiver without room."""
+
+    caps = {"in_flight": 1}
+
+    def test_keeps_its_place(self) -> None:
+        """A WebSocket on which nothing is said holds nobody up more than it has to: it never gives way."""
+        waiting = self.ask()
+        self.lab.advance(self.lab.limits.patience * 2)
+        self.lab.caller().get()
+        self.lab.advance(self.lab.limits.connect_budget)
+        self.link.requests[-1].stream.send_accept(ResponseHead(101, []))
+        self.lab.settle()
+        self.lab.advance(self.lab.limits.patience * 2)
+        self.lab.caller().get()
+        self.lab.advance(self.lab.limits.connect_budget)
+        self.assertEqual((waiting.status, self.lab.exchanges.gave_way, len(self.link.requests)), (101, 0, 1))

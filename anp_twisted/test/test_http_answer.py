@@ -158,15 +158,21 @@ class FramingTests(SynchronousTestCase):
         self.assertRaises(InvalidMessage, head.framing.end, [(b"T", b"1\r\n\r\nHTTP/1.1 200 OK")])
 
     def test_no_body(self) -> None:
-        """HEAD, 204 and 304 have none, whatever is written; 204 has no length either."""
+        """HEAD, 204 and 304 have none; 204 has no length either."""
         length = [(b"Content-Length", b"5")]
         for status, asked in ((200, KEEP._replace(head_only=True)), (204, KEEP), (304, KEEP)):
             head = make(status, length, asked)
-            self.assertEqual(head.framing.delimiter, Delimiter.NO_BODY)
-            self.assertEqual((head.framing.piece(b"too much"), head.framing.end([])), (b"", b""))
+            self.assertEqual((head.framing.piece(b""), head.framing.end([])), (b"", b""))
             self.assertEqual(b"Content-Length: 5\r\n" in head.data, status != 204)
             self.assertNotIn(b"Transfer-Encoding", head.data)
         self.assertEqual(make(205, []).framing.delimiter, Delimiter.CHUNKED)
+
+    def test_body_without_place(self) -> None:
+        """What is written after HEAD is swallowed; a body of a 204 or 304 is a mistake that is not hidden."""
+        self.assertEqual(make(200, [], KEEP._replace(head_only=True)).framing.piece(b"much"), b"")
+        self.assertEqual(make(304, [], KEEP._replace(head_only=True)).framing.piece(b"much"), b"")
+        for status in (204, 304):
+            self.assertRaises(InvalidMessage, make(status, [], KEEP).framing.piece, b"much")
 
 
 class InformationalTests(SynchronousTestCase):

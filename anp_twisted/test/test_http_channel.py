@@ -58,7 +58,43 @@ class CountTests(SynchronousTestCase):
         port = Port(replace(DEFAULT_LIMITS, connections=10))
         for _ in range(11):
             port.connect()
-        self.assertIsNone(port.factory.buildProtocol(None))
+        surplus = port.factory.buildProtocol(None)
+        transport = CallerTransport()
+        surplus.makeConnection(transport)
+        self.assertEqual((transport.aborted, transport.value()), (True, b""))
+
+    def test_from_one_address(self) -> None:
+        """One address may have as many as it is allowed; others are served beside it, those exempt have no such cap."""
+        port = Port(replace(DEFAULT_LIMITS, connections_per_address=2))
+        port.connect()
+        first, _ = port.connect()
+        surplus, transport = port.connect()
+        self.assertIn(b"HTTP/1.1 429 ", transport.value())
+        self.assertIn(b"\r\nRetry-After: 1\r\n", transport.value())
+        other = port.factory.buildProtocol(IPv6Address("TCP", "2001:db8::1", 5))
+        other.makeConnection(beside := CallerTransport())
+        self.assertTrue(beside.open)
+        surplus.connectionLost()
+        first.connectionLost()
+        _, transport = port.connect()
+        self.assertTrue(transport.open)
+
+    def test_handed_over_once(self) -> None:
+        """A connection leaves the count once, however often it ends."""
+        port = Port(replace(DEFAULT_LIMITS, connections_per_address=2))
+        caller, _ = port.connect()
+        port.connect()
+        caller.connectionLost()
+        port.factory.closed(caller)
+        self.assertEqual((port.factory.connections, len(port.factory.crowd)), (1, 1))
+
+    def test_surplus_under_tls(self) -> None:
+        """What is closed at once is closed before its TLS handshake, and nothing fails."""
+        port = Port(replace(DEFAULT_LIMITS, connections=0))
+        secured = TLSMemoryBIOFactory(CertificateOptions(), False, port.factory, Clock())
+        transport = CallerTransport()
+        secured.buildProtocol(IPv6Address("TCP", "::1", 5)).makeConnection(transport)
+        self.assertEqual((transport.aborted, transport.value()), (True, b""))
 
     def test_addresses(self) -> None:
         """IPv6 callers have an address, those on UNIX sockets none."""

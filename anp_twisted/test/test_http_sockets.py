@@ -4,8 +4,11 @@ Tests for L{anp_twisted.http.sockets}.
 
 from __future__ import annotations
 
+import socket
 from typing import cast
+from unittest import SkipTest
 
+from twisted.internet import tcp
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IReactorFDSet, ITransport
@@ -14,7 +17,7 @@ from twisted.internet.testing import MemoryReactor, StringTransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from anp_twisted.http.sockets import send_now, unsent
+from anp_twisted.http.sockets import bound_unsent, send_now, unsent
 
 
 class Socket(FileDescriptor):
@@ -92,6 +95,23 @@ class SendTests(SynchronousTestCase):
         transport = StringTransport()
         send_now(transport, b"abc")
         self.assertEqual(transport.value(), b"abc")
+
+
+class BoundTests(SynchronousTestCase):
+    """L{bound_unsent}"""
+
+    def test_bound(self) -> None:
+        """The kernel is told, through wrappers as well; what is no TCP connection has no such bound."""
+        option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+        if option is None:
+            raise SkipTest("this platform has no such bound")
+        with socket.socket() as inner:
+            connection = tcp.Connection(inner, Protocol(), cast(IReactorFDSet, MemoryReactor()))
+            wrapper = ProtocolWrapper(WrappingFactory(Factory()), Protocol())
+            wrapper.transport = cast(ITransport, connection)
+            bound_unsent(wrapper, 4711)
+            self.assertEqual(inner.getsockopt(socket.IPPROTO_TCP, option), 4711)
+        bound_unsent(StringTransport(), 4711)
 
 
 class UnsentTests(SynchronousTestCase):

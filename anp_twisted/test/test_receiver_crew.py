@@ -25,7 +25,7 @@ from anp_twisted.receiver.reports import (
     read_assignment,
     report_line,
 )
-from anp_twisted.receiver.workers import Crew
+from anp_twisted.workers import Crew
 
 SECRET = "a-secret-that-nobody-may-see"
 

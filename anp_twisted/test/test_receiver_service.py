@@ -15,6 +15,7 @@ from anp_twisted.receiver.service import Phase
 from anp_twisted.receiver.uplink import Gateway, hello_of, reason_text
 from anp_twisted.test.receiver_lab import ReceiverLab
 from anp_twisted.test.receiver_rig import on_loop, the_loop
+from anp_twisted.transports.link import State
 
 QUICK = Limits(cancel_grace=0.0)
 
@@ -195,6 +196,72 @@ class DialTests(LogTestCase):
         await lab.start()
         await lab.stop()
         self.assertEqual(len(lab.dialled), 1)
+
+
+class WorkersTests(LogTestCase):
+    """A gateway of several processes."""
+
+    def open_links(self, lab: ReceiverLab) -> int:
+        """How many links are open."""
+        return sum(link.state is State.OPEN for link in lab.gateway.links)
+
+    @on_loop
+    async def test_each_worker(self) -> None:
+        """It dials until each worker has one link; what leads to one a second time is closed."""
+        lab = ReceiverLab(Gated())
+        lab.gateway.places = [(1, 3), (1, 3), (2, 3), (2, 3), (3, 3)]
+        await lab.start()
+        await lab.settle(30.0)
+        self.assertEqual((len(lab.dialled), self.open_links(lab), len(lab.service.uplinks)), (5, 3, 3))
+        self.assertEqual([str(reason) for reason in lab.gateway.lost], ["the peer closed the link with 1001"] * 2)
+        peers = [link.connection.peer for link in lab.gateway.links]
+        # No two that are open have the same: a gateway would take the newer one for the other's successor.
+        self.assertEqual([peer.link for peer in peers if peer], [0, 1, 2, 3, 1])
+        await lab.settle(100.0)
+        self.assertEqual(len(lab.dialled), 5)
+        await lab.stop()
+
+    @on_loop
+    async def test_worker_dies(self) -> None:
+        """The link of a worker that died is looked for until another process is that worker."""
+        lab = ReceiverLab(Gated(), attempts=3)
+        lab.gateway.places = [(1, 2), (2, 2), *[(1, 2)] * 6, (2, 2)]
+        await lab.start()
+        await lab.settle(5.0)
+        self.assertEqual(self.open_links(lab), 2)
+        lab.gateway.links[1].abort(ANPError("killed"))
+        await lab.settle(60.0)
+        self.assertEqual((len(lab.dialled), self.open_links(lab), len(lab.service.uplinks)), (9, 2, 2))
+        self.assertEqual(lab.given_up, [])
+        await lab.stop()
+
+    @on_loop
+    async def test_not_alone(self) -> None:
+        """A link that cannot be made is no reason to give up while another one is there."""
+        lab = ReceiverLab(Gated(), attempts=2)
+        lab.gateway.places = [(1, 2)]
+        await lab.start()
+        lab.refuse = -1
+        await lab.settle(60.0)
+        self.assertGreater(len(lab.dialled), 3)
+        self.assertEqual(lab.given_up, [])
+        lab.gateway.links[0].abort(ANPError("gone"))
+        await lab.settle(60.0)
+        self.assertTrue(lab.given_up)
+        await lab.stop()
+
+    @on_loop
+    async def test_fewer(self) -> None:
+        """A gateway that comes back as one process gets one link."""
+        lab = ReceiverLab(Gated())
+        lab.gateway.places = [(1, 2), (2, 2)]
+        await lab.start()
+        await lab.settle(5.0)
+        for link in list(lab.gateway.links):
+            link.abort(ANPError("restarted"))
+        await lab.settle(60.0)
+        self.assertEqual((self.open_links(lab), len(lab.service.uplinks)), (1, 1))
+        await lab.stop()
 
 
 class GoawayTests(LogTestCase):

@@ -23,6 +23,9 @@ METHOD = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}\Z"
 #: The protocol of a request for a WebSocket, and the feature of a receiver that takes such requests.
 WEBSOCKET = "websocket"
 
+#: The feature of a receiver that links to each process of a gateway.
+WORKERS = "workers"
+
 #: Characters of a public text.
 MOST_TEXT = 1024
 
@@ -100,6 +103,8 @@ class Hello(Struct, omit_defaults=True):
     @ivar link: numbers the connections of that process; a new one of the same number replaces the old one.
     @ivar paths: the path prefixes a receiver serves.
     @ivar public_url: where callers reach the gateway that says it.
+    @ivar worker: which process of the gateway it is, from 1; 0 where there is one only.
+    @ivar workers: how many processes the gateway has.
     @ivar resume: reserved for streams that survive a broken link.
     """
 
@@ -115,6 +120,8 @@ class Hello(Struct, omit_defaults=True):
     link: Annotated[int, Meta(ge=0, le=65535)] = 0
     paths: Annotated[list[_Path], Meta(max_length=256)] = []
     public_url: Annotated[str, Meta(max_length=1024)] = ""
+    worker: Annotated[int, Meta(ge=0, le=1024)] = 0
+    workers: Annotated[int, Meta(ge=0, le=1024)] = 0
     resume: _Id = ""
 
 

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -97,6 +98,12 @@ async def events(scope: Any, receive: Any, send: Any, query: dict[str, str]) -> 
     await send({"type": "http.response.body"})
 
 
+async def page(scope: Any, receive: Any, send: Any, query: dict[str, str]) -> None:
+    """A page whose script uses fetch, EventSource and WebSocket, and says in its title what it saw."""
+    html = Path(__file__).with_name("page.html").read_bytes()
+    await answer(send, html, headers=[(b"content-type", b"text/html; charset=utf-8")])
+
+
 async def wait(scope: Any, receive: Any, send: Any, query: dict[str, str]) -> None:
     """Answer after C{seconds}."""
     await asyncio.sleep(float(query["seconds"]))
@@ -151,6 +158,7 @@ ROUTES = {
     "/down": down,
     "/up": up,
     "/events": events,
+    "/page": page,
     "/wait": wait,
     "/hold": hold,
     "/happened": happened,

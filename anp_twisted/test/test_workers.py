@@ -1,4 +1,4 @@
-"""Tests of L{anp_twisted.receiver.workers}."""
+"""Tests of L{anp_twisted.workers}."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.limits import Limits
-from anp_twisted.receiver.workers import (
+from anp_twisted.workers import (
     Crew,
     Fault,
     GiveUp,
