@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IReactorPluggableNameResolver
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import directlyProvides
 
 from anp_twisted.errors import CredentialError
 from anp_twisted.transports.addresses import parse_gateway
@@ -15,11 +18,29 @@ from anp_twisted.transports.proxies import ProxyAddress
 from anp_twisted.transports.ways import gateway_endpoint
 
 
+class Literally:
+    """Takes every host for the address it is written as; older reactors in memory would ask a thread."""
+
+    name = "literally"
+
+    def resolveHostName(self, receiver: Any, hostName: str, portNumber: int = 0, *others: Any, **more: Any) -> Any:
+        """Answer at once."""
+        receiver.resolutionBegan(self)
+        receiver.addressResolved(IPv4Address("TCP", hostName, portNumber))
+        receiver.resolutionComplete()
+        return self
+
+    def cancel(self) -> None:
+        """There is nothing to wait for."""
+
+
 def dialled(url: str, proxy: ProxyAddress | None = None) -> tuple[int, Any]:
     """
     @return: the port that is connected to by TCP, and the protocol that runs on it.
     """
     reactor: Any = MemoryReactorClock()
+    reactor.nameResolver = Literally()
+    directlyProvides(reactor, IReactorPluggableNameResolver)
     gateway_endpoint(reactor, parse_gateway(url, insecure=True), proxy=proxy).connect(Factory.forProtocol(Protocol))
     reactor.advance(0)
     _, port, factory = reactor.tcpClients[0][:3]
