@@ -466,7 +466,7 @@ class LinkMachine(RuleBasedStateMachine):
     def finish_all(self) -> None:
         """End every stream and consume everything."""
         # A window takes eight bytes of a message at a time, so a long queue takes many rounds.
-        for _ in range(4000):
+        for _ in range(1000):
             self.link.settle()
             self.collect()
             ends = [*self.ends(True), *self.ends(False)]
@@ -510,5 +510,6 @@ class StatefulTests(SynchronousTestCase):
     def test_interleavings(self) -> None:
         """No order of events breaks a rule."""
         run_state_machine_as_test(
-            LinkMachine, settings=settings(max_examples=100, stateful_step_count=80, deadline=None, database=None)
+            LinkMachine,
+            settings=settings(max_examples=100, stateful_step_count=80, deadline=None, database=None, derandomize=True),
         )
