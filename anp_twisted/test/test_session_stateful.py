@@ -33,7 +33,9 @@ from anp_twisted.wire.heads import Pairs, ResponseHead
 from anp_twisted.wire.v2 import Frame, Kind
 
 STREAMS = 3
-WINDOW = 40
+#: The smallest that carries messages: below it, half a window can wait to be granted while the other half is too
+#: little for a message, which costs 32 and has a byte.
+WINDOW = 64
 LIMITS = Limits(data=16, stream_backlog=32, connection_window=1, stream_window=WINDOW, informational=4)
 CREDIT = LIMITS.connection_credit(STREAMS)
 
@@ -465,7 +467,7 @@ class LinkMachine(RuleBasedStateMachine):
 
     def finish_all(self) -> None:
         """End every stream and consume everything."""
-        # A window takes eight bytes of a message at a time, so a long queue takes many rounds.
+        # A window takes half a message at a time, so a long queue takes many rounds.
         for _ in range(1000):
             self.link.settle()
             self.collect()
@@ -511,5 +513,5 @@ class StatefulTests(SynchronousTestCase):
         """No order of events breaks a rule."""
         run_state_machine_as_test(
             LinkMachine,
-            settings=settings(max_examples=100, stateful_step_count=80, deadline=None, database=None, derandomize=True),
+            settings=settings(max_examples=100, stateful_step_count=80, deadline=None, database=None),
         )
