@@ -170,7 +170,8 @@ class PublicRequest:
     @ivar status: the status of the answer, 0 until its head was sent.
     @ivar sent: bytes of the answer's body that were written.
     @ivar body_bytes: bytes of the request's body that were received.
-    @ivar consumer: who was attached.
+    @ivar consumer: who was attached, until the answer has ended: it refers to the request
+        as well, and two that do only the garbage collector would find.
     @ivar amend: makes the fields of the answer's head out of those it is given, if
         there is anything to change.
     """
@@ -329,6 +330,7 @@ class PublicRequest:
         if piece:
             self.sent = len(body)
         self._answer = Answer.ENDED
+        self.consumer = None
         if ending is None:
             self._channel.cut()
             return
@@ -385,6 +387,7 @@ class PublicRequest:
             return
         ending = self._framing.end(trailers) if self._framing is not None else b""
         self._go(Act.END)
+        self.consumer = None
         if ending is None:
             self._channel.end_short()
             return
@@ -403,6 +406,7 @@ class PublicRequest:
         if self._answer < Answer.ENDED:
             framing = self._framing
             self._go(Act.LOSE)
+            self.consumer = None
             if framing is not None and framing.unfinished:
                 self._channel.end_short()
             else:
@@ -450,8 +454,9 @@ class PublicRequest:
         """
         if self._answer < Answer.ENDED:
             self._go(Act.LOSE)
-            if self.consumer is not None:
-                self.consumer.caller_lost()
+            consumer, self.consumer = self.consumer, None
+            if consumer is not None:
+                consumer.caller_lost()
 
     def _go(self, act: Act) -> bool:
         """
