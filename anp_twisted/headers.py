@@ -124,11 +124,11 @@ def strip_hop_by_hop(headers: list[Header]) -> list[Header]:
         return headers
     dropped: frozenset[bytes] | set[bytes] = HOP_BY_HOP
     if b"connection" in names:
-        dropped = HOP_BY_HOP.union(_nominated(headers))
+        dropped = HOP_BY_HOP.union(nominated_by(headers))
     return [header for header, name in zip(headers, names, strict=True) if name not in dropped]
 
 
-def _nominated(headers: Iterable[Header]) -> list[bytes]:
+def nominated_by(headers: Iterable[Header]) -> list[bytes]:
     """
     The names that C{Connection} lists and may remove.
     """

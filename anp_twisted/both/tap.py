@@ -112,7 +112,7 @@ class _Both:
             limits=settings.limits(),
             token=self._token,
             announce=self._listening,
-            record=self._log.record,
+            record=self._log.recorder,
         )
         gateway.listen_on(tcp_listener(reactor, gateway.front, host=settings.host, port=settings.port))
         if settings.management_port is not None:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from anp_twisted.gateway.callers import REQUEST_ID, TrustedProxies
+from anp_twisted.gateway.callers import TrustedProxies
 from anp_twisted.gateway.cors import one
 from anp_twisted.gateway.ratelimit import Buckets, Rule, Verdict, charge
 from anp_twisted.gateway.routeoptions import AccessList, OptionsTable, RouteOptions, policies
@@ -20,7 +20,6 @@ from anp_twisted.http.request import PublicRequest
 from anp_twisted.networks import caller_key
 from anp_twisted.problems import Source
 
-_SHOWN_ID: Final = frozenset({REQUEST_ID})
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
@@ -133,7 +132,7 @@ class Admission:
         if self._proxies is not None:
             number = self._proxies.request_id(request.client, request.headers) or number
         if self._shows_ids:
-            request.amend = AnswerFields(_SHOWN_ID, [(b"X-Request-ID", number.encode("ascii"))])
+            request.shown_id = number.encode("ascii")
         if self._proxies is not None:
             self._introduce(self._proxies, request)
         return number
@@ -156,7 +155,7 @@ class Admission:
 
     # --- whether -----------------------------------------------------------
 
-    def admit(self, request: PublicRequest, number: str) -> Permit | Refusal | Preflight | None:
+    def admit(self, request: PublicRequest) -> Permit | Refusal | Preflight | None:
         """
         Decide about a request.
 
@@ -173,14 +172,14 @@ class Admission:
         if route is not None and route.cors is not None and request.method == b"OPTIONS":
             fields = route.cors.preflight(request.headers)
             if fields is not None:
-                self._dress(request, number, route, fields)
+                self._dress(request, route, fields)
                 return Preflight()
         cors = (
             route.cors.fields(one(request.headers, b"origin")) if route is not None and route.cors is not None else []
         )
         rules = self._rules(route, request.client[0])
         verdicts = charge(rules, self._seconds()) if rules else []
-        self._dress(request, number, route, cors + self._quota_fields(route, rules, verdicts))
+        self._dress(request, route, cors + self._quota_fields(route, rules, verdicts))
         waits = [verdict.seconds for verdict in verdicts if not verdict.allowed]
         if waits:
             return self._refuse("limited", (429, "gateway", "too many requests"), _whole(max(waits)))
@@ -231,14 +230,10 @@ class Admission:
 
     # --- answers ---------------------------------------------------------------
 
-    def _dress(self, request: PublicRequest, number: str, route: RouteOptions | None, fields: list[Header]) -> None:
+    def _dress(self, request: PublicRequest, route: RouteOptions | None, fields: list[Header]) -> None:
         """Say what is put on the answer."""
-        dropped = _SHOWN_ID if self._shows_ids else _NOTHING
-        added = [(b"X-Request-ID", number.encode("ascii"))] if self._shows_ids else []
-        if route is not None:
-            dropped = dropped | route.dropped
-            added += route.added(request.scheme)
-        added += fields
+        dropped = _NOTHING if route is None else route.dropped
+        added = fields if route is None else route.added(request.scheme) + fields
         if added or dropped:
             request.amend = AnswerFields(dropped, added)
 

@@ -60,7 +60,7 @@ def build_gateway(
     limits: Limits,
     token: str,
     announce: Callable[[str], None],
-    record: Callable[[AccessRecord], None],
+    record: Callable[[AccessRecord], None] | None,
     place: Place = Place(),  # noqa: B008 - a value that nothing can change
 ) -> GatewayService:
     """
@@ -69,7 +69,7 @@ def build_gateway(
     @param reactor: the reactor it runs on.
     @param token: the secret that receivers show.
     @param announce: gets the public URL when everything listens.
-    @param record: gets one record for each request that ended.
+    @param record: gets one record for each request that ended, if anybody wants them.
     @param place: which process this is, where the gateway has several.
     """
     clock: IReactorTime = reactor

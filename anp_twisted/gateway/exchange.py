@@ -22,7 +22,7 @@ from anp_twisted.gateway.admission import Permit
 from anp_twisted.gateway.balancer import Pool
 from anp_twisted.gateway.callers import CLAIMS
 from anp_twisted.gateway.receivers import Receiver
-from anp_twisted.headers import Header, from_text, get_all, strip_hop_by_hop, tokens
+from anp_twisted.headers import HOP_BY_HOP, Header, from_text, get_all, strip_hop_by_hop, tokens
 from anp_twisted.http.request import PublicRequest
 from anp_twisted.problems import Source
 from anp_twisted.session import events
@@ -39,6 +39,9 @@ _MOST_KEPT = 64 * 1024
 
 #: Methods of which two are no more than one (RFC 9110, 9.2.2).
 _IDEMPOTENT = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b"TRACE"})
+
+#: Fields that are for the gateway.
+_KEPT_HERE = HOP_BY_HOP | CLAIMS
 
 #: Bytes a second below which a request body is waited for rather than worked on.
 _LEAST_RATE = 1024
@@ -74,22 +77,9 @@ _LOST: tuple[int, Source, str] = (502, "tunnel", "the receiver was lost")
 
 def for_the_receiver(headers: list[Header]) -> Pairs:
     """Keep the fields of a request that go through the tunnel."""
-    kept = strip_hop_by_hop(headers)
-    return [(str(name, "latin-1"), str(value, "latin-1")) for name, value in kept if name.lower() not in CLAIMS]
-
-
-def from_the_receiver(pairs: Pairs) -> list[Header]:
-    """
-    Keep the fields of an answer that go on to the caller.
-
-    @raise InvalidMessage: if they give the body both a length and a transfer coding:
-        whoever reads the answer elsewhere may take either.
-    """
-    given = from_text(pairs)
-    kept = strip_hop_by_hop(given)
-    if kept is not given and get_all(given, b"transfer-encoding") and get_all(given, b"content-length"):
-        raise InvalidMessage("both Content-Length and Transfer-Encoding are given")
-    return kept
+    if not _KEPT_HERE.isdisjoint([name.lower() for name, _ in headers]):
+        headers = [field for field in strip_hop_by_hop(headers) if field[0].lower() not in CLAIMS]
+    return [(str(name, "latin-1"), str(value, "latin-1")) for name, value in headers]
 
 
 class Exchange:
@@ -358,7 +348,7 @@ class Exchange:
     def _answer(self, status: int, pairs: Pairs, body: bytes, ended: bool) -> None:
         """Begin the answer, or send all of it; it is checked before a byte of it is written."""
         try:
-            fields = from_the_receiver(pairs)
+            fields = from_text(pairs)
             if ended:
                 self._unread += len(body)
                 self.request.respond(status, fields, body=body)

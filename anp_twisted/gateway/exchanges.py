@@ -66,13 +66,13 @@ class Exchanges:
         *,
         limits: Limits,
         wall: Callable[[], float],
-        record: Callable[[AccessRecord], None],
+        record: Callable[[AccessRecord], None] | None,
         sockets: CallerSockets | None = None,
     ) -> None:
         """
         @param limits: the time budgets of a request are among them.
         @param wall: the time of day, in seconds since the epoch, for the log.
-        @param record: gets one record for each exchange that ended.
+        @param record: gets one record for each exchange that ended, if anybody wants them.
         @param sockets: makes the WebSockets of callers; without compression by default.
         """
         self.receivers = receivers
@@ -118,7 +118,8 @@ class Exchanges:
         """Let an exchange go and log it."""
         del self._alive[exchange]
         self.served += 1
-        self.log_request(exchange.request, exchange.id, exchange.source, exchange.receiver_name)
+        if self._record is not None:
+            self.log_request(exchange.request, exchange.id, exchange.source, exchange.receiver_name)
         if not self._alive:
             waiting, self._idle = self._idle, []
             for deferred in waiting:
@@ -126,6 +127,8 @@ class Exchanges:
 
     def log_request(self, request: PublicRequest, number: str, source: str, receiver: str = "") -> None:
         """Log a request that has ended."""
+        if self._record is None:
+            return
         self._record(
             AccessRecord(
                 self._wall(),
@@ -144,6 +147,8 @@ class Exchanges:
 
     def log_malformed(self, client: tuple[str, int], status: int, number: str) -> None:
         """Log what was refused before it was a request."""
+        if self._record is None:
+            return
         self._record(AccessRecord(self._wall(), number, client[0], "-", "-", status, 0, 0, 0.0, "", "gateway"))
 
     def answer_problem(

@@ -179,7 +179,7 @@ class Front:
     def _forward(self, request: PublicRequest, number: str) -> None:
         """Find the receivers of a request and begin the exchange."""
         try:
-            admitted = self._admission.admit(request, number) if self._admission is not None else None
+            admitted = self._admission.admit(request) if self._admission is not None else None
             if isinstance(admitted, Refusal | Preflight):
                 self._stay(request, number, admitted)
                 return

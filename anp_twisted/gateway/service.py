@@ -56,7 +56,7 @@ class Surroundings:
     @ivar request_id: makes the id of the next request.
     @ivar identify: from the value of C{Authorization} to the identity of a
         receiver, or C{None} when it proves none.
-    @ivar record: gets one record for each request that ended.
+    @ivar record: gets one record for each request that ended, if anybody wants them.
     @ivar announce: gets the public URL when everything listens.
     """
 
@@ -65,7 +65,7 @@ class Surroundings:
     wall: Callable[[], float]
     request_id: Callable[[], str]
     identify: Callable[[bytes], str | None]
-    record: Callable[[AccessRecord], None]
+    record: Callable[[AccessRecord], None] | None
     announce: Callable[[str], None]
 
 

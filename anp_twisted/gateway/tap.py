@@ -89,7 +89,7 @@ def _make_gateway(options: Options, log: OperatorLog, token: str) -> GatewayServ
         limits=settings.limits(),
         token=token,
         announce=log.first.announce,
-        record=log.record,
+        record=log.recorder,
     )
     _add_listeners(gateway, settings)
     return gateway

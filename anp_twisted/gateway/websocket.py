@@ -118,9 +118,7 @@ class WebSocketExchange(Exchange):
             return
         deflate = self._sockets.agree(self._handshake.extensions)
         try:
-            fields = from_text(head.headers)
-            if self.request.amend is not None:
-                fields = self.request.amend(fields)
+            fields = self.request.amended(from_text(head.headers))
             opening = answer(self._handshake, fields, b"" if deflate is None else deflate.answer)
         except (InvalidMessage, UnicodeEncodeError):
             self._bad_answer()

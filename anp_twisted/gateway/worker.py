@@ -196,7 +196,7 @@ class Program:
             limits=shared_limits(settings.limits(), given.among),
             token=given.token,
             announce=lambda url: report(Ready(url)),
-            record=self._record if wanted else _drop,
+            record=self._record if wanted else None,
             place=Place(given.number, given.among),
         )
 
@@ -251,10 +251,6 @@ class Program:
         report(Leaving())
         with suppress(ReactorNotRunning):
             self._reactor.stop()
-
-
-def _drop(record: AccessRecord) -> None:
-    """Access lines are of level C{info}, and the operator wants less."""
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from anp_twisted.errors import InvalidMessage
-from anp_twisted.headers import HOP_BY_HOP, Header, parse_length, tokens, valid_name, valid_value
+from anp_twisted.headers import HOP_BY_HOP, Header, nominated_by, parse_length, valid_name, valid_value
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -25,9 +25,12 @@ _CONTROL = bytes(code for code in range(32) if code != 9) + b"\x7f"
 _KEEP = 0
 _DATE = 1
 _LENGTH = 2
-_OWN = 3
-_CODING = 4
-_CONNECTION = 5
+_ID = 3
+_OWN = 4
+_CODING = 5
+_CONNECTION = 6
+
+_PASSED = (_KEEP, _DATE, _ID)
 
 _KNOWN_NAMES = 2048
 _LONGEST_KNOWN_NAME = 64
@@ -50,11 +53,14 @@ class Asked(NamedTuple):
     @ivar head_only: the method was HEAD.
     @ivar http11: the caller knows HTTP/1.1.
     @ivar keep_alive: caller and channel want to use the connection again.
+    @ivar shown_id: the value of C{X-Request-ID} that the caller gets, whatever
+        the response says; nothing leaves the field to the response.
     """
 
     head_only: bool
     http11: bool
     keep_alive: bool
+    shown_id: bytes = b""
 
 
 class Framing:
@@ -116,15 +122,15 @@ class Framing:
             return b""
         if not trailers:
             return LAST_CHUNK
-        return b"0\r\n" + fields([field for field in trailers if _KINDS[field[0]] <= _DATE]) + b"\r\n"
+        return b"0\r\n" + fields([field for field in trailers if _KINDS[field[0]] in _PASSED]) + b"\r\n"
 
 
 def answer_head(status: int, headers: list[Header], *, asked: Asked, date: bytes) -> tuple[bytes, Framing]:
     """
     Make the head of a final response.
 
-    Fields that concern the connection are this side's business: those given are
-    left out, save that C{Connection: close} is obeyed.
+    Fields that concern the connection, and those that C{Connection} lists, are this
+    side's business: those given are left out.
 
     @param date: the value of C{Date} if C{headers} has none.
     @return: the bytes of the head, and how its body goes on.
@@ -134,13 +140,11 @@ def answer_head(status: int, headers: list[Header], *, asked: Asked, date: bytes
     line = _status_line(status, 200)
     kinds = [_KINDS[name] for name, _ in headers]
     length = _declared_length(headers, kinds) if _LENGTH in kinds else None
-    keep_alive = asked.keep_alive
     kept = headers
     if status == 204 or (kinds and max(kinds) > _LENGTH):
-        keep_alive = keep_alive and not _asks_close(headers, kinds)
-        kept = _kept(headers, kinds, most=_LENGTH if status != 204 else _DATE)
+        kept = _kept(headers, kinds, status=status, shown_id=asked.shown_id)
     delimiter = _delimiter(status, length, asked=asked)
-    framing = Framing(delimiter, left=length or 0, keep_alive=keep_alive and delimiter is not Delimiter.CLOSE)
+    framing = Framing(delimiter, left=length or 0, keep_alive=asked.keep_alive and delimiter is not Delimiter.CLOSE)
     own = _own_fields(framing, asked)
     if _DATE not in kinds:
         own = b"Date: %b\r\n%b" % (date, own)
@@ -157,7 +161,7 @@ def informational_head(status: int, headers: list[Header]) -> bytes:
     if status == 101:
         raise InvalidMessage("101 was not asked for")
     line = _status_line(status, 100)
-    return line + fields([field for field in headers if _KINDS[field[0]] <= _DATE]) + b"\r\n"
+    return line + fields([field for field in headers if _KINDS[field[0]] in _PASSED]) + b"\r\n"
 
 
 def fields(headers: list[Header]) -> bytes:
@@ -215,6 +219,7 @@ _SPECIAL = {
     b"content-length": _LENGTH,
     b"transfer-encoding": _CODING,
     b"connection": _CONNECTION,
+    b"x-request-id": _ID,
     b"date": _DATE,
 }
 _KINDS = _Kinds()
@@ -232,20 +237,22 @@ def _declared_length(headers: list[Header], kinds: list[int]) -> int:
     return parse_length(headers[kinds.index(_LENGTH)][1])
 
 
-def _asks_close(headers: list[Header], kinds: list[int]) -> bool:
-    if _CONNECTION not in kinds:
-        return False
-    values = [value for (_, value), kind in zip(headers, kinds, strict=True) if kind == _CONNECTION]
-    if not all(map(valid_value, values)):
-        raise InvalidMessage("a header value holds a control character")
-    return b"close" in tokens(values)
-
-
-def _kept(headers: list[Header], kinds: list[int], *, most: int) -> list[Header]:
+def _kept(headers: list[Header], kinds: list[int], *, status: int, shown_id: bytes) -> list[Header]:
     """
-    The fields that are passed on: those of a kind up to C{most}.
+    The fields that are passed on.
     """
-    return [field for field, kind in zip(headers, kinds, strict=True) if kind <= most]
+    dropped = {_OWN, _CODING, _CONNECTION}
+    if status == 204:
+        dropped.add(_LENGTH)
+    if shown_id:
+        dropped.add(_ID)
+    kept = [field for field, kind in zip(headers, kinds, strict=True) if kind not in dropped]
+    if _CONNECTION in kinds:
+        if not all(valid_value(value) for (_, value), kind in zip(headers, kinds, strict=True) if kind == _CONNECTION):
+            raise InvalidMessage("a header value holds a control character")
+        nominated = frozenset(nominated_by(headers))
+        kept = [field for field in kept if field[0].lower() not in nominated]
+    return kept
 
 
 def _delimiter(status: int, length: int | None, *, asked: Asked) -> Delimiter:
@@ -266,6 +273,8 @@ def _own_fields(framing: Framing, asked: Asked) -> bytes:
     The fields of this connection.
     """
     own = b"Transfer-Encoding: chunked\r\n" if framing.delimiter is Delimiter.CHUNKED else b""
+    if asked.shown_id:
+        own = b"X-Request-ID: %b\r\n%b" % (asked.shown_id, own)
     if not framing.keep_alive:
         return own + b"Connection: close\r\n"
     return own if asked.http11 else own + b"Connection: keep-alive\r\n"

@@ -172,6 +172,7 @@ class PublicRequest:
     @ivar body_bytes: bytes of the request's body that were received.
     @ivar consumer: who was attached, until the answer has ended: it refers to the request
         as well, and two that do only the garbage collector would find.
+    @ivar shown_id: what the caller finds in C{X-Request-ID}, if anything.
     @ivar amend: makes the fields of the answer's head out of those it is given, if
         there is anything to change.
     """
@@ -195,6 +196,7 @@ class PublicRequest:
         "received",
         "scheme",
         "sent",
+        "shown_id",
         "status",
         "target",
         "upgrade",
@@ -224,6 +226,7 @@ class PublicRequest:
         self.sent = 0
         self.body_bytes = 0
         self.consumer: RequestConsumer | None = None
+        self.shown_id = b""
         self.amend: Callable[[list[Header]], list[Header]] | None = None
         self._channel = channel
         self._answer = Answer.WAITING
@@ -337,6 +340,17 @@ class PublicRequest:
         self._channel.send_last(data + piece + ending)
         self._channel.answered(self._keep_alive)
 
+    def amended(self, headers: list[Header]) -> list[Header]:
+        """
+        Make the fields of an answer whose head somebody else writes, as after L{upgrade_to}.
+        """
+        if self.amend is not None:
+            headers = self.amend(headers)
+        if self.shown_id:
+            headers = [field for field in headers if field[0].lower() != b"x-request-id"]
+            headers.append((b"X-Request-ID", self.shown_id))
+        return headers
+
     def _make_head(self, status: int, headers: list[Header]) -> tuple[bytes, Framing] | None:
         """
         @return: the head to be sent and how its body goes on, C{None} if the caller is lost.
@@ -346,7 +360,7 @@ class PublicRequest:
             return None
         channel = self._channel
         keep_alive = self._keep_alive and channel.staying and not self._expects_continue
-        asked = Asked(self.method == b"HEAD", self.version == b"1.1", keep_alive)
+        asked = Asked(self.method == b"HEAD", self.version == b"1.1", keep_alive, self.shown_id)
         if self.amend is not None:
             headers = self.amend(headers)
         return answer_head(status, headers, asked=asked, date=channel.date)

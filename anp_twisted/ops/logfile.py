@@ -88,12 +88,15 @@ class OperatorLog:
     first: FirstLine
     write: Callable[[str], None] = _drop
 
-    def record(self, record: AccessRecord) -> None:
+    @property
+    def recorder(self) -> Callable[[AccessRecord], None] | None:
         """
-        Log one request.
+        What logs one request, if the operator wants to know of them.
         """
-        if self.write_access is not _drop:
-            self.write_access(format_line(record))
+        if self.write_access is _drop:
+            return None
+        write = self.write_access
+        return lambda record: write(format_line(record))
 
 
 class LoggedService(MultiService):

@@ -159,6 +159,7 @@ class Stream:
     @ivar id: its number on the connection.
     @ivar owner: whatever the user of the session hangs here; it is not looked at.
     @ivar phase: where in its life it is.
+    @ivar alive: whether the connection still keeps it.
     @ivar sending: how far this side is.
     @ivar receiving: how far the peer is.
     @ivar window: credit this side may still use.
@@ -173,6 +174,7 @@ class Stream:
 
     __slots__ = (
         "_keeper",
+        "alive",
         "backlog",
         "id",
         "inbox",
@@ -193,6 +195,7 @@ class Stream:
         self.id = number
         self.owner: Any = None
         self.phase = Phase.QUEUED
+        self.alive = True
         self.place = Place.IDLE
         self.sending = Half.HEAD
         self.receiving = Half.HEAD
@@ -203,11 +206,6 @@ class Stream:
         self.informational = 0
         self.joining = 0
         self.pausing = False
-
-    @property
-    def alive(self) -> bool:
-        """Whether the connection still keeps it."""
-        return self.phase is Phase.QUEUED or self.phase is Phase.OPEN
 
     @property
     def answered(self) -> bool:
@@ -223,6 +221,7 @@ class Stream:
         """Go on to the next phase; only the connection and its outbound side do that."""
         assert phase in FOLLOWS[self.phase], f"{phase.name} cannot follow {self.phase.name}"
         self.phase = phase
+        self.alive = phase is Phase.OPEN
 
     def open_with(self, head: bytes, websocket: bool) -> None:
         """

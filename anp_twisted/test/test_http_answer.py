@@ -123,10 +123,18 @@ class ConnectionTests(SynchronousTestCase):
             self.assertEqual(head.framing.keep_alive, wanted)
 
     def test_application_closes(self) -> None:
-        """An application may ask for the end."""
-        head = make(200, [(b"Connection", b"x, Close"), (b"Content-Length", b"0")])
-        self.assertFalse(head.framing.keep_alive)
-        self.assertEqual(head.data.count(b"onnection:"), 1)
+        """What the connection to the application is like is no concern of the caller, nor are fields for it alone."""
+        head = make(200, [(b"Connection", b"X-Hop, Close"), (b"Content-Length", b"0"), (b"x-hop", b"1"), (b"x", b"2")])
+        self.assertTrue(head.framing.keep_alive)
+        self.assertEqual(head.data, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nx: 2\r\n" + DATE_LINE + b"\r\n")
+
+    def test_id(self) -> None:
+        """The id of a request is on its answer once, whatever the answer says, or is the answer's own affair."""
+        given = [(b"x-request-id", b"theirs"), (b"Content-Length", b"0")]
+        ours = Asked(head_only=False, http11=True, keep_alive=True, shown_id=b"ours")
+        self.assertEqual(make(200, given, ours).data.lower().count(b"x-request-id: ours\r\n"), 1)
+        self.assertNotIn(b"theirs", make(200, given, ours).data)
+        self.assertIn(b"x-request-id: theirs\r\n", make(200, given).data)
 
     def test_until_close(self) -> None:
         """Without a length, an HTTP/1.0 answer ends with the connection, whatever was asked."""

@@ -23,7 +23,7 @@ class LayoutTests(SynchronousTestCase):
 
     def test_version_1(self) -> None:
         """The last four bytes are zero, and no checksum covers them."""
-        made = header.encode(1, header.Header(0x01, 0, 0), len(BODY), 0x11223344)
+        made = header.encode(1, (0x01, 0, 0), len(BODY), 0x11223344)
         self.assertEqual(made[:12], b"ANPX\x01\x01\x00\x00\x00\x00\x00\x1f")
         self.assertEqual(made[16:], b"\x11\x22\x33\x44\x00\x00\x00\x00")
 
@@ -31,15 +31,13 @@ class LayoutTests(SynchronousTestCase):
         """A header made here is the one that plain C{struct} and C{zlib} make."""
         for version, stream in ((1, 0), (2, 0), (2, 7), (2, 2**32 - 1)):
             expected = sealed(version, 0x03, BODY, stream=stream, flags=2)
-            made = header.encode(
-                version, header.Header(3, 2, stream), len(BODY), int.from_bytes(expected[16:20], "big")
-            )
+            made = header.encode(version, (3, 2, stream), len(BODY), int.from_bytes(expected[16:20], "big"))
             self.assertEqual(made + BODY, expected)
 
     def test_decode(self) -> None:
         """What was written is read."""
         frame = sealed(2, 0x03, BODY, stream=9, flags=2)
-        self.assertEqual(header.decode(2, frame, MOST), header.Header(3, 2, 9))
+        self.assertEqual(header.decode(2, frame, MOST), (3, 2, 9))
 
 
 class RefusalTests(SynchronousTestCase):
@@ -87,7 +85,7 @@ class RefusalTests(SynchronousTestCase):
     def test_cap(self) -> None:
         """A frame of exactly the cap is taken; one byte more has its own error."""
         frame = sealed(2, 3, BODY, stream=1)
-        self.assertEqual(header.decode(2, frame, len(frame)).stream, 1)
+        self.assertEqual(header.decode(2, frame, len(frame))[2], 1)
         self.assertIsInstance(self.refused(frame, most=len(frame) - 1), FrameTooLarge)
 
     @PROPERTY

@@ -21,7 +21,6 @@ covers bytes 0 to 11 and 20 to 23, so that a damaged stream id is noticed.
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
 from zlib import crc32
 
 from anp_twisted.errors import FrameError, FrameTooLarge
@@ -37,18 +36,8 @@ _WHOLE = Struct("!4sBBBBIIII")
 _SMALL = 2048
 
 
-class Header(NamedTuple):
-    """
-    What a checked header says.
-
-    @ivar kind: the frame type, one byte.
-    @ivar flags: the flag bits, one byte.
-    @ivar stream: the stream id; always 0 in version 1.
-    """
-
-    kind: int
-    flags: int
-    stream: int
+Header = tuple[int, int, int]
+"""What a header says: frame type and flag bits, a byte each, and the stream id, always 0 in version 1."""
 
 
 def encode(version: int, header: Header, size: int, body_checksum: int) -> bytes:
@@ -95,4 +84,4 @@ def decode(version: int, message: bytes, most: int) -> Header:
         raise FrameError("the body checksum is wrong")
     if version == 1 and stream:
         raise FrameError("the padding is not zero")
-    return Header(kind, flags, stream)
+    return kind, flags, stream

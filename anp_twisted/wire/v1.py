@@ -125,7 +125,7 @@ def encode(frame: Frame) -> bytes:
         fields += _chunk_fields(frame.chunk)
     body = b"".join(tlv.field_head(tag, len(value)) + value for tag, value in fields)
     flags = 0 if frame.chunk is None else FLAG_CHUNK
-    return header.encode(VERSION, header.Header(frame.kind, flags, 0), len(body), crc32(body)) + body
+    return header.encode(VERSION, (frame.kind, flags, 0), len(body), crc32(body)) + body
 
 
 def _chunk_fields(chunk: Chunk) -> list[tuple[int, bytes]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from struct import Struct
+from typing import NamedTuple
 from zlib import crc32
 
 from msgspec import Struct as Value
@@ -72,14 +73,42 @@ META_TAG: dict[int, int] = {
 }
 
 _WITH_BODY = frozenset({Kind.REQUEST, Kind.RESPONSE, Kind.DATA, Kind.MESSAGE})
-_MAY_END = _WITH_BODY
 _ON_CONNECTION = frozenset({Kind.HELLO, Kind.GOAWAY, Kind.PING, Kind.PONG})
-_ON_EITHER = frozenset({Kind.WINDOW})
-_KNOWN: dict[int, frozenset[int]] = {
-    kind: frozenset({tag, BODY}) if kind in _WITH_BODY else frozenset({tag}) for kind, tag in META_TAG.items()
-}
 _FIXED_META: dict[int, int] = {Kind.WINDOW: 4, Kind.PING: 8, Kind.PONG: 8, Kind.MESSAGE: 1}
+
+
+class _Rule(NamedTuple):
+    """
+    What frames of one type must be like.
+
+    @ivar tag: that of their own field.
+    @ivar known: the tags they may have.
+    @ivar flags: the flags they may have.
+    @ivar places: whether they may come on a stream, on the connection, or on both.
+    @ivar size: of their own field; any if it is none of a fixed size.
+    """
+
+    tag: int
+    known: frozenset[int]
+    flags: tuple[int, ...]
+    places: tuple[bool, ...]
+    size: int | None
+
+
+def _rule(kind: int, tag: int) -> _Rule:
+    with_body = kind in _WITH_BODY
+    return _Rule(
+        tag,
+        frozenset({tag, BODY}) if with_body else frozenset({tag}),
+        (0, FLAG_END) if with_body else (0,),
+        (True, False) if kind == Kind.WINDOW else (kind not in _ON_CONNECTION,),
+        _FIXED_META.get(kind),
+    )
+
+
+_RULES: dict[int, _Rule] = {kind: _rule(kind, tag) for kind, tag in META_TAG.items()}
 _WORD = Struct("!I")
+_DATA = int(Kind.DATA)  # a plain number is compared faster than a member
 
 
 class Frame(Value, frozen=True, gc=False):
@@ -111,7 +140,7 @@ def encode(kind: int, stream: int, end: bool, meta: bytes | None, body: tlv.Valu
         fields += tlv.field_head(BODY, len(body))
     # The body may be large: it is summed where it is, and copied once, into the frame.
     checksum = crc32(body, crc32(fields))
-    said = header.Header(kind, FLAG_END if end else 0, stream)
+    said = (kind, FLAG_END if end else 0, stream)
     return b"".join((header.encode(VERSION, said, len(fields) + len(body), checksum), fields, body))
 
 
@@ -130,16 +159,17 @@ def decode(message: bytes, most: int, fields: int = 16) -> Frame:
     @raise FrameError: if anything about it is wrong.
     """
     kind, flags, stream = header.decode(VERSION, message, most)
-    known = _KNOWN.get(kind)
-    if known is None:
+    rule = _RULES.get(kind)
+    if rule is None:
         raise FrameError(f"unknown frame type {kind:#04x}")
-    if (flags and (flags != FLAG_END or kind not in _MAY_END)) or not _place_is_right(kind, stream):
+    tag, known, allowed, places, size = rule
+    if flags not in allowed or (stream > 0) not in places:
         raise FrameError(f"flags {flags:#04x} or stream {stream} do not fit frame type {kind:#04x}")
     found = tlv.decode(message, header.SIZE, known, fields)
-    meta = found.get(META_TAG[kind])
-    if not _meta_is_right(kind, meta):
+    meta = found.get(tag)
+    if kind != _DATA if meta is None else size is not None and len(meta) != size:
         raise FrameError(f"a frame of type {kind:#04x} lacks its field or has a wrong one")
-    return Frame(kind, stream, bool(flags), meta, found.get(BODY, b""))
+    return Frame(kind, stream, flags > 0, meta, found.get(BODY, b""))
 
 
 def cost(frame: Frame) -> int:
@@ -172,20 +202,6 @@ def message_is_right(frame: Frame) -> bool:
     if kind == CLOSE | LAST:
         return size == 0 or 2 <= size <= 125
     return bool(size) or bool(kind & LAST)
-
-
-def _place_is_right(kind: int, stream: int) -> bool:
-    """Tell whether a frame of this type may come on this stream."""
-    if stream:
-        return kind not in _ON_CONNECTION
-    return kind in _ON_CONNECTION or kind in _ON_EITHER
-
-
-def _meta_is_right(kind: int, meta: bytes | None) -> bool:
-    """Tell whether the field of this type is there and of the length it must have."""
-    if meta is None:
-        return kind == Kind.DATA
-    return len(meta) == _FIXED_META.get(kind, len(meta))
 
 
 def pack_credit(credit: int) -> bytes:
