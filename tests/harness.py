@@ -47,14 +47,22 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = SOON) -
 class Program:
     """One process, its standard output line by line, and its log."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, name: str, environment: dict[str, str] | None = None):
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        name: str,
+        environment: dict[str, str] | None = None,
+        *,
+        stdin: int = subprocess.DEVNULL,
+    ):
         self.log_path = folder / f"{name}-{time.monotonic_ns()}.log"
         self._log = self.log_path.open("wb")
         clean = {key: value for key, value in os.environ.items() if not key.startswith("ANP_")}
         self.process = subprocess.Popen(
             list(arguments),
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=self._log,
             env={**clean, "PYTHONPATH": os.pathsep.join([str(APPS), str(ROOT)]), **(environment or {})},
@@ -90,6 +98,8 @@ class Program:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(10)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         if self.process.stdout is not None:
             self.process.stdout.close()
         self._log.close()
