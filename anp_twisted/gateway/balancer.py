@@ -86,9 +86,16 @@ class Pool:
 
     def moved(self, member: Member, old: int, new: int) -> None:
         """Put a member where its new count belongs."""
-        if old < member.capacity:
-            del self._buckets[old][member]
-        self._put(member, new)
+        buckets, capacity = self._buckets, member.capacity
+        if old < capacity:
+            del buckets[old][member]
+        if new < capacity:
+            # At most one more than before, so that one more bucket is enough.
+            if new == len(buckets):
+                buckets.append({})
+            buckets[new][member] = None
+            if new < self._lowest:
+                self._lowest = new
 
     def choose(self, avoid: Member | None = None) -> Member | None:
         """

@@ -146,9 +146,8 @@ def answer_head(status: int, headers: list[Header], *, asked: Asked, date: bytes
     delimiter = _delimiter(status, length, asked=asked)
     framing = Framing(delimiter, left=length or 0, keep_alive=asked.keep_alive and delimiter is not Delimiter.CLOSE)
     own = _own_fields(framing, asked)
-    if _DATE not in kinds:
-        own = b"Date: %b\r\n%b" % (date, own)
-    return b"%b%b%b\r\n" % (line, fields(kept), own), framing
+    when = b"" if _DATE in kinds else b"Date: %b\r\n" % date
+    return b"%b%b%b%b\r\n" % (line, fields(kept), when, own), framing
 
 
 def informational_head(status: int, headers: list[Header]) -> bytes:
@@ -272,9 +271,9 @@ def _own_fields(framing: Framing, asked: Asked) -> bytes:
     """
     The fields of this connection.
     """
-    own = b"Transfer-Encoding: chunked\r\n" if framing.delimiter is Delimiter.CHUNKED else b""
-    if asked.shown_id:
-        own = b"X-Request-ID: %b\r\n%b" % (asked.shown_id, own)
+    own = b"X-Request-ID: %b\r\n" % asked.shown_id if asked.shown_id else b""
+    if framing.delimiter is Delimiter.CHUNKED:
+        own += b"Transfer-Encoding: chunked\r\n"
     if not framing.keep_alive:
         return own + b"Connection: close\r\n"
     return own if asked.http11 else own + b"Connection: keep-alive\r\n"

@@ -75,7 +75,7 @@ class Outbound:
 
     def touch(self, stream: Stream) -> None:
         """Let a stream take part in the round if it can send something."""
-        if stream.place is Place.IDLE and stream.outbox and not stream.starving:
+        if stream.place is Place.IDLE and stream.outbox and not stream.lacks(stream.window.credit):
             stream.place = Place.READY
             self._ready.append(stream)
 
