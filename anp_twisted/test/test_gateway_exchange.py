@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from anp_twisted.errors import ANPError, Code
 from anp_twisted.gateway.exchange import Exchange, Step, for_the_receiver
+from anp_twisted.http.request import PublicRequest
 from anp_twisted.session import events
 from anp_twisted.test.gatewaylab import Caller, ExchangeTestCase, Lab
 from anp_twisted.wire.heads import ResponseHead
@@ -27,6 +29,20 @@ class AnswerTests(ExchangeTestCase):
         self.assertTrue(caller.received().startswith(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n"))
         self.assertTrue(caller.received().endswith(b"\r\n\r\nhello"))
         self.check_rest()
+
+    def test_no_garbage(self) -> None:
+        """What belongs to a request is freed as it ends: nothing is left that only the collector could find."""
+        caller = self.lab.caller()
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for _ in range(3):
+            caller.get()
+            self.lab.answer(self.link, b"hello")
+        caller.get()
+        self.link.requests[-1].stream.reset(Code.APP_FAILED, "app", "failed")
+        self.assertIn(b"500 Internal", caller.received())
+        self.assertEqual([one for one in gc.get_objects() if isinstance(one, Exchange | PublicRequest)], [])
 
     def test_log(self) -> None:
         """Each request is logged once, when it has ended."""

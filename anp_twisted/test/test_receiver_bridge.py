@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from contextvars import ContextVar
 from typing import Any
@@ -12,8 +13,8 @@ from twisted.trial.unittest import TestCase
 
 from anp_twisted.errors import AppStartError, Code, InvalidMessage
 from anp_twisted.limits import KIB, Limits
-from anp_twisted.receiver.asgi import Message, Receive, Send
-from anp_twisted.receiver.bridge import AppBridge
+from anp_twisted.receiver.asgi import HttpExchange, Message, Receive, Send
+from anp_twisted.receiver.bridge import AppBridge, Call
 from anp_twisted.receiver.lifespan import Mode
 from anp_twisted.session.stream import Phase
 from anp_twisted.test.receiver_rig import LIMITS, Caller, Tunnel, on_loop, the_loop
@@ -69,6 +70,21 @@ class AnswerTests(TestCase):
         self.assertEqual(caller.pieces, [b"hello"])
         await tunnel.bridge.drain().asFuture(tunnel.loop)
         self.assertEqual((tunnel.bridge.in_flight, tunnel.receiver.streams, tunnel.gateway.streams), (0, {}, {}))
+
+    @on_loop
+    async def test_no_garbage(self) -> None:
+        """What belongs to a call is freed as it ends: nothing is left that only the collector could find."""
+        tunnel = Tunnel(hello)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                await tunnel.request().outcome
+                await tunnel.bridge.drain().asFuture(tunnel.loop)
+            left = [one for one in gc.get_objects() if isinstance(one, Call | HttpExchange)]
+        finally:
+            gc.enable()
+        self.assertEqual(left, [])
 
     @on_loop
     async def test_boundaries(self) -> None:
