@@ -14,10 +14,11 @@ from twisted.internet.interfaces import IAddress, IProtocolNegotiationFactory, I
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
-from anp_twisted.http.connection import CallerSocket, PublicConnection
+from anp_twisted.http.connection import PublicConnection
 from anp_twisted.http.crowd import Crowd
 from anp_twisted.http.pace import Sweep
 from anp_twisted.http.request import PublicRequest
+from anp_twisted.http.sockets import PublicTransport
 from anp_twisted.limits import Limits
 from anp_twisted.networks import canonical
 
@@ -66,7 +67,7 @@ class Unwelcome(Protocol):
         """
         Cut it.
         """
-        cast(CallerSocket, self.transport).abortConnection()
+        cast(PublicTransport, self.transport).abortConnection()
 
 
 @implementer(IProtocolNegotiationFactory)

@@ -13,13 +13,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, cast
 
 from twisted.internet.interfaces import (
-    IConsumer,
     IHalfCloseableProtocol,
     IProtocol,
     IPushProducer,
     ISSLTransport,
     ITCPTransport,
-    ITransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -32,7 +30,7 @@ from anp_twisted.http.answer import Asked, answer_head
 from anp_twisted.http.intake import BodyPart, Intake
 from anp_twisted.http.pace import NEVER, Stall
 from anp_twisted.http.request import Answer, PublicRequest
-from anp_twisted.http.sockets import bound_unsent, send_now, unsent
+from anp_twisted.http.sockets import PublicTransport, bound_unsent, send_now, unsent
 from anp_twisted.problems import problem
 
 if TYPE_CHECKING:
@@ -79,24 +77,6 @@ class Phase(IntEnum):
     """Lost, cut or handed over."""
 
 
-class CallerSocket(ITransport, IPushProducer, IConsumer):
-    """
-    What this needs of a transport: Twisted's TCP, UNIX and TLS ones have it all.
-    """
-
-    protocol: IProtocol
-
-    def abortConnection() -> None:
-        """
-        Close at once.
-        """
-
-    def loseWriteConnection() -> None:
-        """
-        Close our half once everything is written.
-        """
-
-
 @implementer(IPushProducer, IHalfCloseableProtocol)
 class PublicConnection(Protocol):
     """
@@ -135,7 +115,7 @@ class PublicConnection(Protocol):
         """
         Get ready for the first request.
         """
-        self._socket = socket = cast(CallerSocket, self.transport)
+        self._socket = socket = cast(PublicTransport, self.transport)
         self._secure = ISSLTransport.providedBy(socket)
         self._scheme = b"https" if self._secure else b"http"
         self._intake = Intake(self._limits, secure=self._secure)

@@ -19,7 +19,7 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
 from anp_twisted.http.channel import Unwelcome
-from anp_twisted.http.connection import CallerSocket
+from anp_twisted.http.sockets import PublicTransport
 from anp_twisted.limits import Limits
 from anp_twisted.networks import canonical
 
@@ -54,7 +54,7 @@ class AwaitingCaller(Protocol):
         protocol.dataReceived(data)
 
     def _expire(self) -> None:
-        cast(CallerSocket, self.transport).abortConnection()
+        cast(PublicTransport, self.transport).abortConnection()
 
     def _stop_clock(self) -> None:
         deadline, self._deadline = self._deadline, None

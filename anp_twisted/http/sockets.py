@@ -8,8 +8,26 @@ import socket
 
 from twisted.internet import tcp
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.interfaces import ITransport
+from twisted.internet.interfaces import IConsumer, IProtocol, IPushProducer, ITransport
 from twisted.protocols.policies import ProtocolWrapper
+
+
+class PublicTransport(ITransport, IPushProducer, IConsumer):
+    """
+    What this needs of a transport: Twisted's TCP, UNIX and TLS ones have it all.
+    """
+
+    protocol: IProtocol
+
+    def abortConnection() -> None:
+        """
+        Close at once.
+        """
+
+    def loseWriteConnection() -> None:
+        """
+        Close our half once everything is written.
+        """
 
 
 def bound_unsent(transport: object, size: int) -> None:
