@@ -404,8 +404,8 @@ class SameAsDirectTests(EndToEnd):
         self.assertEqual(direct, tunnel)
 
     def test_frameworks(self) -> None:
-        """So it does with FastAPI and Starlette, at the path that their tutorials use."""
-        for app in ("frameworks:fast", "frameworks:star"):
+        """So it does with FastAPI, Starlette and channels, at the path that their tutorials use."""
+        for app in ("frameworks:fast", "frameworks:star", "channels_app:app"):
             direct, tunnel = (asyncio.run(asyncio.wait_for(self.short(port), 60)) for port in self.both(app))
             self.assertEqual(direct, tunnel)
             self.assertEqual(direct[-1], (4000, "told to"))
