@@ -34,7 +34,13 @@ from anp_twisted.gateway.reports import (
 )
 from anp_twisted.workers import Crew
 
-STATS: dict[str, Any] = {"requests": {"running": 1}, "connections": 2, "receivers_refused": 0, "receivers": []}
+STATS: dict[str, Any] = {
+    "requests": {"running": 1},
+    "connections": 2,
+    "receivers_refused": 0,
+    "callers_refused": {},
+    "receivers": [],
+}
 
 
 class Socket:
