@@ -54,6 +54,17 @@ def valid_value(value: bytes) -> bool:
     return len(value.translate(None, _FORBIDDEN_IN_VALUE)) == len(value)
 
 
+def valid_fields(headers: Sequence[Header]) -> bool:
+    """
+    Whether every name is one and every value may be one, as L{valid_name} and
+    L{valid_value} have it, in one look at all of them.
+    """
+    names = [name for name, _ in headers]
+    if b"" in names or not (valid_name(b"".join(names)) or not names):
+        return False
+    return valid_value(b"".join([value for _, value in headers]))
+
+
 def get_all(headers: Iterable[Header], lower_name: bytes) -> list[bytes]:
     """
     The values of one field, in order.

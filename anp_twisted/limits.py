@@ -256,6 +256,8 @@ class Limits:
     """A connection that rested longer is not used for a request that must not be sent twice."""
     target_continue: float = 1.0
     """For a target's word that it wants a body (C{Expect: 100-continue}); many never say it."""
+    target_watch: float = 0.01
+    """Until the caller of a request that is all here is watched for its leaving: most answers are there before."""
     target_head: int = 32 * KIB
     """The head of a target's answer: the tunnel takes twice that, as JSON."""
     wsgi_threads: int = 16

@@ -68,6 +68,14 @@ class Program:
             env={**clean, "PYTHONPATH": os.pathsep.join([str(APPS), str(ROOT)]), **(environment or {})},
         )
 
+    def first_line(self) -> str:
+        """Read what it says when it has started; one that does not is ended, since nobody else knows of it yet."""
+        try:
+            return self.line()
+        except BaseException:
+            self.end()
+            raise
+
     def line(self, seconds: float = SOON) -> str:
         """Read one line of standard output."""
         stream = self.process.stdout
@@ -144,7 +152,7 @@ class Gateway(Program):
             command.append(f"--port={port}")
         super().__init__(command, folder, "gateway", environment)
         self.management = f"http://127.0.0.1:{management}"
-        self.url = self.line()
+        self.url = self.first_line()
         self.port = int(self.url.rpartition(":")[2])
 
     @property
@@ -167,7 +175,7 @@ class Receiver(Program):
     ):
         command = [twistd(), "-n", "--pidfile=", "anp-receiver", f"--app={app}", f"--gateway={gateway}", *options]
         super().__init__(command, folder, "receiver", environment)
-        self.url = self.line() if connected else ""
+        self.url = self.first_line() if connected else ""
 
 
 def readable(stream: Any, seconds: float) -> bool:

@@ -153,6 +153,11 @@ class LeftoverTests(EmbeddingCase):
             self.assertEqual(after["threads"], ["MainThread"])
         self.assertEqual(found[1]["descriptors"], found[3]["descriptors"])
 
+    def test_blocked(self) -> None:
+        """A program that stands still hears of it, as an application of the command does."""
+        (found,) = self.lines("blocked", 1)
+        self.assertRegex("".join(found["logged"]), r"^the event loop stood still for 1\.\d s, .*asyncio\.to_thread")
+
     def test_failing(self) -> None:
         """What cannot be done is an exception with one line, and leaves nothing either."""
         found = self.lines("failing", 4)

@@ -60,7 +60,7 @@ def ask(client: httpx.Client, method: str, path: str, extra: dict[str, Any]) -> 
 
 
 class SameTests(EndToEnd):
-    """Three frameworks, served unchanged."""
+    """Frameworks, served unchanged."""
 
     def compare(self, app: str) -> None:
         """Start uvicorn and the tunnel with one application and compare every request."""
@@ -87,6 +87,10 @@ class SameTests(EndToEnd):
     def test_django(self) -> None:
         """Django's ASGI handler."""
         self.compare("frameworks:jango")
+
+    def test_channels(self) -> None:
+        """Django behind the router of channels."""
+        self.compare("channels_app:app")
 
     def test_plain(self) -> None:
         """An application without framework, which shows the raw path too."""

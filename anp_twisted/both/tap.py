@@ -79,7 +79,6 @@ class _Both:
 
         from anp_twisted.ops.logfile import LoggedService, operator_log
         from anp_twisted.receiver.backends import load_backend
-        from anp_twisted.receiver.lag import LagWatch
         from anp_twisted.shutdown import Failing, StopSignals
 
         self._reactor: Any = reactor
@@ -94,7 +93,6 @@ class _Both:
             token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir
         )
         self.service = LoggedService(self._log)
-        LagWatch(reactor, settings.limits()).setServiceParent(self.service)  # type: ignore[no-untyped-call]
         self._gateway = self._make_gateway()
         self._gateway.log.info("{where}", where=where)
         self._signals = StopSignals(reactor, self._stop_at_once)

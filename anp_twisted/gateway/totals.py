@@ -19,10 +19,7 @@ def totals(told: Told) -> dict[str, Any]:
 
     @return: the keys of a gateway with one process, C{overload} and C{process} under C{workers}.
     """
-    whole: dict[str, Any] = {"requests": {}}
-    for _, figures in told:
-        for key, value in figures.stats["requests"].items():
-            whole["requests"][key] = whole["requests"].get(key, 0) + value
+    whole: dict[str, Any] = {name: _summed(told, name) for name in ("requests", "callers_refused")}
     for key in _SUMMED:
         whole[key] = sum(figures.stats[key] for _, figures in told)
     whole["receivers"] = [
@@ -36,6 +33,15 @@ def totals(told: Told) -> dict[str, Any]:
         }
         for number, figures in told
     ]
+    return whole
+
+
+def _summed(told: Told, name: str) -> dict[str, int]:
+    """Add up the counts that stand under a name."""
+    whole: dict[str, int] = {}
+    for _, figures in told:
+        for key, value in figures.stats[name].items():
+            whole[key] = whole.get(key, 0) + value
     return whole
 
 

@@ -6,15 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 
 from anp_twisted.limits import Limits
+from anp_twisted.networks import caller_key, canonical
 
 _OVERFLOW = 1.1
 """Connections over a cap are told so, up to this many times the cap."""
-
-_CUSTOMER_BITS = 64
 
 
 class Verdict(IntEnum):
@@ -25,24 +22,15 @@ class Verdict(IntEnum):
     TOO_MANY = 503
 
 
-@lru_cache(maxsize=4096)
 def origin_of(host: str) -> str:
     """
     Find whose connection it is.
 
-    @param host: an address, or nothing for a UNIX socket.
-    @return: an IPv4 address, also where it came mapped into IPv6; of an IPv6 one
-        the first 64 bits, since whoever has one address has all of them.
+    @param host: an address in any spelling, or nothing for a UNIX socket.
+    @return: as L{caller_key} has it, so that connections are counted as requests are.
     """
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return f"{IPv6Address(int(address) >> _CUSTOMER_BITS << _CUSTOMER_BITS)}/{_CUSTOMER_BITS}"
+    address = canonical(host)
+    return host if address is None else caller_key(address)
 
 
 class Crowd:

@@ -23,6 +23,7 @@ from anp_twisted.limits import Limits
 from anp_twisted.receiver.asgi import App
 from anp_twisted.receiver.bridge import AppBridge
 from anp_twisted.receiver.crew import CrewService, Post
+from anp_twisted.receiver.lag import LagWatch
 from anp_twisted.receiver.lifespan import Mode
 from anp_twisted.receiver.service import Choice, ReceiverService, lanes_of
 from anp_twisted.receiver.uplink import Gateway, Lane, Surroundings
@@ -153,7 +154,7 @@ def build_receiver(
         troubled=troubled,
     )
     bridge = AppBridge(app, loop=loop_of(reactor), limits=limits, lifespan=lifespan)
-    return ReceiverService(bridge, lanes, around)
+    return ReceiverService(bridge, lanes, around, beside=LagWatch(reactor, limits))
 
 
 def build_crew(settings: ReceiverSettings, post: Post) -> CrewService:

@@ -73,7 +73,7 @@ class LagWatch(Service):
         more, self._unsaid, self._warned = self._unsaid, 0, now
         self.log.warn(
             "the event loop stood still for {stood:.1f} s, and every request of this process with it{more}; "
-            "run what blocks in a thread (asyncio.to_thread) or in more processes (--workers)",
+            "run what blocks in a thread (asyncio.to_thread), or the application in more processes (--workers)",
             stood=stood,
             more=f", {more} more times since the last warning" if more else "",
         )

@@ -76,13 +76,16 @@ class ReceiverService(Service):
     @ivar bridge: the application.
     @ivar lanes: whom to dial, one link each.
     @ivar around: the process it runs in.
+    @ivar beside: starts and stops with it.
     @ivar phase: where in its life it is.
     @ivar uplinks: the clients; the last one of each lane is for new requests, the others finish old ones.
     """
 
     log = Logger()
 
-    def __init__(self, bridge: AppBridge, lanes: Sequence[Lane], around: Surroundings) -> None:
+    def __init__(
+        self, bridge: AppBridge, lanes: Sequence[Lane], around: Surroundings, beside: Service | None = None
+    ) -> None:
         """
         @param lanes: see L{lanes_of}.
         """
@@ -90,6 +93,7 @@ class ReceiverService(Service):
         self.bridge = bridge
         self.lanes = tuple(lanes)
         self.around = around
+        self.beside = beside
         self.phase = Phase.STOPPED
         self.uplinks: list[Uplink] = []
         self._coverage = {lane: Coverage(bridge.limits) for lane in self.lanes}
@@ -99,6 +103,8 @@ class ReceiverService(Service):
     def startService(self) -> None:
         """Start the application, then dial."""
         super().startService()  # type: ignore[no-untyped-call]
+        if self.beside is not None:
+            self.beside.startService()
         self.phase = Phase.STARTING
         self._starting = self.bridge.startup()
         self._starting.addCallbacks(self._started, self._not_started)
@@ -148,6 +154,8 @@ class ReceiverService(Service):
         yield DeferredList([uplink.stop() for uplink in list(self.uplinks)], consumeErrors=True)
         yield self._patiently(self.bridge.shutdown(self._at_most(limits.shutdown)), limits.shutdown + 1)
         self.uplinks.clear()
+        if self.beside is not None:
+            self.beside.stopService()
         self.phase = Phase.STOPPED
 
     def stop_at_once(self) -> None:

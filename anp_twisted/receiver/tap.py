@@ -132,7 +132,6 @@ def _make(options: Options) -> IService:
     from twisted.internet import reactor
 
     from anp_twisted.ops.logfile import LoggedService, operator_log
-    from anp_twisted.receiver.lag import LagWatch
     from anp_twisted.shutdown import Failing, StopSignals
 
     settings = options.settings
@@ -146,7 +145,6 @@ def _make(options: Options) -> IService:
     receiver = make_receiver(reactor, settings, os.getcwd(), announce=log.first.announce, give_up=failing.fail)
     StopSignals(reactor, receiver.stop_at_once).install()
     receiver.setServiceParent(top)  # type: ignore[no-untyped-call]
-    LagWatch(reactor, settings.limits()).setServiceParent(top)  # type: ignore[no-untyped-call]
     return top
 
 

@@ -9,6 +9,7 @@ that may be sent twice on a connection that was closed while it rested.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,6 +47,41 @@ class Asked:
     def whole(self) -> bool:
         """Whether all of the request is here, so that it could be sent twice."""
         return self.first is not None and not self.first.get("more_body", False)
+
+
+class Pump:
+    """
+    What goes on beside an answer, in a task of its own: the rest of the request, and the caller that may leave.
+
+    A task costs more than all of a small answer does otherwise, so one that has only
+    the caller to watch is made when the answer is not there at once.
+    """
+
+    __slots__ = ("_loop", "_task", "_timer", "_work")
+
+    def __init__(self, loop: Any, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._loop = loop
+        self._work = work
+        self._timer: Any = None
+        self._task: Any = None
+
+    def start_in(self, seconds: float) -> None:
+        """Start after some time."""
+        if seconds:
+            self._timer = self._loop.call_later(seconds, self._start)
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        self._task = self._loop.create_task(self._work())
+        self._task.add_done_callback(lambda task: None if task.cancelled() else task.exception())
+
+    def end(self) -> None:
+        """Nothing more is to be done."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
 
 class HttpTarget:
@@ -143,12 +179,12 @@ class HttpTarget:
             exchange.sent = asked.whole
         try:
             exchange.begin(connection, data)
-            pump = self._loop.create_task(self._pump(exchange, upload, asked))
-            pump.add_done_callback(lambda task: None if task.cancelled() else task.exception())
+            pump = Pump(self._loop, lambda: self._pump(exchange, upload, asked))
+            pump.start_in(self._limits.target_watch if asked.whole else 0.0)
             try:
                 await self._answer(exchange, asked)
             finally:
-                pump.cancel()
+                pump.end()
         finally:
             exchange.end()
 

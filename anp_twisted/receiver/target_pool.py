@@ -223,10 +223,12 @@ class TargetPool:
             has never rested.
         @raise BackendFault: if there is none to be had.
         """
-        until = self._deadline()
-        while (connection := self._find(rested)) is None:
-            if await self._room(until):
-                await self._make(Factory.forProtocol(lambda: TargetConnection(self)))
+        connection = self._find(rested)
+        if connection is None:
+            until = self._deadline()
+            while (connection := self._find(rested)) is None:
+                if await self._room(until):
+                    await self._make(Factory.forProtocol(lambda: TargetConnection(self)))
         connection.lend(user)
         return connection
 

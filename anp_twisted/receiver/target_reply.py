@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from anp_twisted.errors import BackendFault, InvalidMessage, RequestRefused
-from anp_twisted.headers import Header, content_length, get_all, strip_hop_by_hop, tokens, valid_name, valid_value
+from anp_twisted.headers import Header, content_length, get_all, strip_hop_by_hop, tokens, valid_fields
 from anp_twisted.http.chunked import ChunkedBody
 from anp_twisted.limits import Limits
 
@@ -194,7 +194,7 @@ class Reply:
         status, version, fields = self._parser.get_status_code(), self._parser.get_http_version(), self._fields
         if version not in ("1.1", "1.0") or not 100 <= status <= 999 or len(fields) > self._limits.headers:
             raise BackendFault("its answer is none that can be passed on")
-        if not all(valid_name(name) and valid_value(value) for name, value in fields):
+        if not valid_fields(fields):
             raise BackendFault("a header field of its answer has a forbidden character")
         if status < 200:
             self._count_informational()
@@ -212,10 +212,11 @@ class Reply:
 
     def _reset_after(self, events: list[ReplyEvent]) -> None:
         """Go on behind a head."""
-        reusable = self.reusable
-        self._reset()
-        self.reusable = reusable
-        if self.part is Part.DONE:
+        if self.part is Part.HEAD:
+            reusable = self.reusable
+            self._reset()
+            self.reusable = reusable
+        elif self.part is Part.DONE:
             events.append(ReplyEnd([]))
 
     def _body_of(self, status: int, version: str, fields: list[Header]) -> Part:

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from anp_twisted.errors import InvalidMessage
-from anp_twisted.headers import Header, content_length, get_all, strip_hop_by_hop, valid_name, valid_value
+from anp_twisted.headers import Header, content_length, get_all, strip_hop_by_hop, valid_fields, valid_name
 from anp_twisted.targets import OutsideBase, Target
 
 #: Requests that may be sent twice (RFC 9110, 9.2.2).
@@ -95,14 +95,27 @@ def outline_of(scope: Mapping[str, Any], target: Target, *, keep_host: bool) -> 
     method = scope["method"]
     if method in _NEVER or not valid_name(method.encode("latin-1")):
         raise OutsideBase(f"{method} is not passed on")
-    given: list[Header] = list(scope["headers"])
-    length = content_length(given)
-    form = Form.COUNTED if length is not None else Form.CHUNKED if get_all(given, b"transfer-encoding") else Form.NONE
+    form, length, asks = _form_of(list(scope["headers"]))
     fields = fields_for(scope, target, keep_host=keep_host)
     if form is Form.CHUNKED:
         fields.append((b"transfer-encoding", b"chunked"))
-    asks = form is not Form.NONE and [value.lower() for value in get_all(given, b"expect")] == [b"100-continue"]
-    return Outline(method, head_of(method, target.join(raw_target(scope)), fields), form, length or 0, asks)
+    return Outline(method, head_of(method, target.join(raw_target(scope)), fields), form, length, asks)
+
+
+def _form_of(given: list[Header]) -> tuple[Form, int, bool]:
+    """
+    Find out what there is of a body.
+
+    @return: how its end is known, its length, and whether the caller asks first.
+    """
+    names = [name for name, _ in given]
+    if b"content-length" in names:
+        form, length = Form.COUNTED, content_length(given) or 0
+    elif b"transfer-encoding" in names:
+        form, length = Form.CHUNKED, 0
+    else:
+        return Form.NONE, 0, False
+    return form, length, [value.lower() for value in get_all(given, b"expect")] == [b"100-continue"]
 
 
 def raw_target(scope: Mapping[str, Any]) -> bytes:
@@ -126,7 +139,7 @@ def head_of(method: str, target: bytes, fields: list[Header]) -> bytes:
 
     @raise InvalidMessage: if a field cannot be one.
     """
-    if not all(valid_name(name) and valid_value(value) for name, value in fields):
+    if not valid_fields(fields):
         raise InvalidMessage("a header field of the request has a forbidden character")
     block = b"".join([b"%b: %b\r\n" % field for field in fields])
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode("ascii"), target, block)
@@ -140,12 +153,15 @@ def fields_for(scope: Mapping[str, Any], target: Target, *, keep_host: bool) -> 
     judged by the gateway; this side adds the gateway's caller to it.
     """
     given = strip_hop_by_hop(list(scope["headers"]))
-    names = {name for name, _ in given}
-    host = next((value for name, value in given if name == b"host"), b"")
-    fields = [field for field in given if field[0] != b"x-forwarded-for" and (keep_host or field[0] != b"host")]
+    names = [name for name, _ in given]
+    host = given[names.index(b"host")][1] if b"host" in names else b""
+    fields, via = list(given), [_caller(scope)]
+    if b"x-forwarded-for" in names:
+        via = [*get_all(given, b"x-forwarded-for"), *via]
+        fields = [field for field in fields if field[0] != b"x-forwarded-for"]
     if not keep_host or not host:
-        fields.insert(0, (b"host", target.authority))
-    fields.append((b"x-forwarded-for", b", ".join([*get_all(given, b"x-forwarded-for"), _caller(scope)])))
+        fields = [(b"host", target.authority), *(field for field in fields if keep_host or field[0] != b"host")]
+    fields.append((b"x-forwarded-for", b", ".join(via)))
     if b"x-forwarded-proto" not in names:
         fields.append((b"x-forwarded-proto", _scheme(scope)))
     if b"x-forwarded-host" not in names and host:

@@ -235,6 +235,16 @@ class TargetSocket(WebSocketClientProtocol):
         self.sendCloseFrame(None if code == NO_CODE else code, reason.encode()[:123] if code != NO_CODE else None)
         self._end_soon()
 
+    def leave(self) -> None:
+        """End the connection in good order, since the server has said everything; a reset may be more than it bears."""
+        self._listener = None
+        if self.state == self.STATE_CLOSED:
+            return
+        self._reply = None
+        self._end_soon()
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
     def cut(self) -> None:
         """End the connection now."""
         self._listener = None

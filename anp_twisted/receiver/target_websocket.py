@@ -123,6 +123,12 @@ class Conversation:
             socket.cut()
         self.lost(CallerLeft())
 
+    def leave(self) -> None:
+        """The server has said everything."""
+        socket, self.socket = self.socket, None
+        if socket is not None:
+            socket.leave()
+
     def end(self) -> None:
         """Leave nothing open; a WebSocket that the server closes ends by itself."""
         self.lost(CallerLeft())
@@ -218,6 +224,7 @@ class WebSocketPass:
             elif isinstance(event, bytes):
                 await send({"type": f"{_DENIAL}.body", "body": event, "more_body": True})
             event = await conversation.next_event()
+        conversation.leave()
         await send({"type": f"{_DENIAL}.body", "body": b""})
 
 

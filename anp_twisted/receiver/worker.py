@@ -130,7 +130,6 @@ class Program:
 
     def run(self, reactor: Any, listener: Listener) -> None:
         """Serve until told to stop."""
-        from anp_twisted.receiver.lag import LagWatch
         from anp_twisted.receiver.tap import make_receiver
         from anp_twisted.shutdown import StopSignals
 
@@ -146,7 +145,6 @@ class Program:
             self._refuse(error)
             return
         receiver.setServiceParent(top)  # type: ignore[no-untyped-call]
-        LagWatch(reactor, settings.limits()).setServiceParent(top)  # type: ignore[no-untyped-call]
         # The signals of a whole group come with the word to drain, before or after it.
         reactor.callWhenRunning(signal.signal, signal.SIGTERM, lambda *_: reactor.callFromThread(listener.drain))
         StopSignals(reactor, receiver.stop_at_once).install()

@@ -31,12 +31,14 @@ class Wire(StringTransport):
     One connection, as the server sees it.
 
     @ivar paused: the receiver reads nothing.
+    @ivar end: how it ended.
     """
 
     def __init__(self, protocol: IProtocol) -> None:
         super().__init__(peerAddress=IPv4Address("TCP", "127.0.0.1", 3000))
         self.protocol: Any = protocol
         self.open = True
+        self.end: type[Exception] | None = None
 
     @property
     def paused(self) -> bool:
@@ -58,6 +60,7 @@ class Wire(StringTransport):
         """End the connection, in good order unless a reason says otherwise."""
         if self.open:
             self.open = False
+            self.end = type(reason or ConnectionDone())
             self.protocol.connectionLost(Failure(reason or ConnectionDone()))
 
     def take(self) -> bytes:

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from anp_twisted import workforce
 from anp_twisted.config.tables import GatewaySettings
 from anp_twisted.errors import ANPError
 from anp_twisted.gateway import fleet as module
@@ -33,7 +34,13 @@ from anp_twisted.gateway.reports import (
 )
 from anp_twisted.workers import Crew
 
-STATS: dict[str, Any] = {"requests": {"running": 1}, "connections": 2, "receivers_refused": 0, "receivers": []}
+STATS: dict[str, Any] = {
+    "requests": {"running": 1},
+    "connections": 2,
+    "receivers_refused": 0,
+    "callers_refused": {},
+    "receivers": [],
+}
 
 
 class Socket:
@@ -118,7 +125,7 @@ class FleetCase(SynchronousTestCase):
         self.reactor = Reactor()
         self.sockets: list[Socket] = []
         self.patch(module, "bind_group", self.bind)
-        self.patch(module, "reapAllProcesses", lambda: None)
+        self.patch(workforce, "reapAllProcesses", lambda: None)
         self.written: list[str] = []
         self.announced: list[str] = []
         self.failures: list[ANPError] = []

@@ -13,6 +13,7 @@ from anp_twisted.gateway.totals import condition_of, totals
 def figures(condition: str = "ok", **stats: Any) -> Figures:
     """What a worker says."""
     usual = {"requests": {"running": 1, "served": 2}, "connections": 3, "receivers_refused": 0, "receivers": []}
+    usual["callers_refused"] = {}
     return Figures(condition, {**usual, **stats})
 
 
@@ -29,6 +30,14 @@ class TotalsTests(SynchronousTestCase):
             (found["workers"][1]["condition"], found["workers"][1]["process"]), ("overloaded", {"timers": 1})
         )
         self.assertNotIn("receivers", found["workers"][1])
+
+    def test_refused(self) -> None:
+        """Callers who were refused are counted for each reason, whichever worker knows it."""
+        told = [
+            (number, figures(callers_refused=refused))
+            for number, refused in enumerate([{"limited": 2}, {"limited": 3, "blocked": 1}, {}])
+        ]
+        self.assertEqual(totals(told)["callers_refused"], {"limited": 5, "blocked": 1})
 
     def test_nobody(self) -> None:
         """Without a worker there is nothing, in the same shape."""

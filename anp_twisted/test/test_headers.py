@@ -19,6 +19,7 @@ from anp_twisted.headers import (
     strip_hop_by_hop,
     to_text,
     tokens,
+    valid_fields,
     valid_name,
     valid_value,
 )
@@ -107,6 +108,15 @@ class StripTests(SynchronousTestCase):
         remaining = iter(headers)
         self.assertTrue(all(field in remaining for field in stripped))
         self.assertEqual(strip_hop_by_hop(stripped), stripped)
+
+
+class FieldsTests(SynchronousTestCase):
+    """All fields at once."""
+
+    @given(st.lists(st.tuples(st.binary(max_size=3), st.binary(max_size=3)), max_size=3) | headers_of_bytes)
+    def test_as_one_by_one(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """The answer is the one that each field alone would get."""
+        self.assertEqual(valid_fields(headers), all(valid_name(name) and valid_value(value) for name, value in headers))
 
 
 class TextTests(SynchronousTestCase):

@@ -85,6 +85,7 @@ LAYERS: Final[dict[str, Layer]] = {
     "guest": Layer.ADAPTERS,
     "vitals": Layer.ADAPTERS,
     "shutdown": Layer.ADAPTERS,
+    "workforce": Layer.ADAPTERS,
     "transports": Layer.ADAPTERS,
     "http": Layer.ADAPTERS,
     "receiver.bridge": Layer.ADAPTERS,

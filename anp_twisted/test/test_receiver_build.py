@@ -9,6 +9,7 @@ from anp_twisted.errors import ANPError, CredentialError
 from anp_twisted.limits import DEFAULT_LIMITS
 from anp_twisted.receiver.asgi import Message, Receive, Send
 from anp_twisted.receiver.build import BearerHeaders, build_receiver, new_instance
+from anp_twisted.receiver.lag import LagWatch
 from anp_twisted.receiver.service import Phase, lanes_of
 from anp_twisted.receiver.uplink import Gateway
 from anp_twisted.test.receiver_rig import the_loop
@@ -63,10 +64,15 @@ class BuildTests(TestCase):
             reactor, app, lanes_of([gateway]), limits=DEFAULT_LIMITS, announce=announced.append, give_up=failures.append
         )
         self.assertIs(receiver.bridge.loop, the_loop())
+        watch = receiver.beside
+        assert isinstance(watch, LagWatch)
         receiver.startService()
+        self.assertTrue(watch.running)
         stopped: Deferred[None] = receiver.stopService()
         return stopped.addCallback(
-            lambda _: self.assertEqual((failures, announced, receiver.phase), ([], [], Phase.STOPPED))
+            lambda _: self.assertEqual(
+                (failures, announced, receiver.phase, watch.running), ([], [], Phase.STOPPED, False)
+            )
         )
 
     def test_instances(self) -> None:

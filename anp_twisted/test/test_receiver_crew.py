@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from anp_twisted.config.tables import ReceiverSettings
 from anp_twisted.errors import ANPError
-from anp_twisted.receiver.crew import CrewService, Post, WorkerProcess, how_it_ended
+from anp_twisted.receiver.crew import CrewService, Post, WorkerProcess
 from anp_twisted.receiver.reports import (
     REPORTS,
     Failed,
@@ -226,13 +226,3 @@ class CrewServiceTests(SynchronousTestCase):
         for process in self.reactor.processes:
             if not process.gone:
                 process.ends(error.ProcessDone(0))
-
-
-class EndTests(SynchronousTestCase):
-    """What is said of a process that is gone."""
-
-    def test_words(self) -> None:
-        """Status or signal."""
-        self.assertEqual(how_it_ended(error.ProcessDone(0)), "ended with status 0")
-        self.assertEqual(how_it_ended(error.ProcessTerminated(3)), "ended with status 3")
-        self.assertEqual(how_it_ended(error.ProcessTerminated(None, 11)), "was ended by signal 11")

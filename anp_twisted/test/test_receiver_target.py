@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from twisted.internet.error import ConnectionLost
@@ -118,6 +119,21 @@ class TargetTests(TestCase):
         lab = TargetLab()
         await lab.ask(scope_of(), GONE).task
         self.assertEqual(lab.server.wires, [])
+
+    @on_loop
+    async def test_tasks(self) -> None:
+        """A request that is all here gets no task beside its own while the answer may come at once."""
+        lab = TargetLab()
+        before = len(asyncio.all_tasks())
+        whole, part = lab.ask(scope_of()), lab.ask(scope_of((b"content-length", b"9")), request(b"x", more=True))
+        await settle()
+        self.assertEqual(len(asyncio.all_tasks()) - before, 3)
+        for wire in list(lab.server.wires):
+            wire.say(b"HTTP/1.1 204 No\r\n\r\n")
+        await whole.task
+        await part.task
+        await settle()
+        self.assertEqual(len(asyncio.all_tasks()), before)
 
     @on_loop
     async def test_cancelled(self) -> None:

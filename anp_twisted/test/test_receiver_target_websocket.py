@@ -7,6 +7,7 @@ from base64 import b64encode
 from hashlib import sha1
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.trial.unittest import TestCase
 
 from anp_twisted.errors import BackendFault, BackendTimeout
@@ -118,7 +119,21 @@ class WebSocketTests(WebSocketCase):
             self.assertEqual([message["type"].removeprefix("websocket.") for message in visitor.sent], kinds)
             if extensions:
                 self.assertEqual((visitor.status, visitor.body), (401, b"no"))
-            self.assertEqual(lab.pool.count, 0)
+                # What was heard to its end is left in good order; a server without care for errors dies of a reset.
+                self.assertIs(lab.server.wires[0].end, ConnectionDone)
+            self.assertEqual((lab.pool.count, lab.clock.getDelayedCalls()), (0, []))
+
+    @on_loop
+    async def test_denied_until_the_end(self) -> None:
+        """An answer without length lasts until the server closes."""
+        lab = TargetLab()
+        visitor = lab.ask(websocket_scope(), CONNECT)
+        await settle()
+        lab.server.wires[0].say(b"HTTP/1.1 401 No\r\n\r\nno")
+        lab.server.wires[0].cut()
+        await visitor.task
+        self.assertEqual((visitor.status, visitor.body), (401, b"no"))
+        self.assertEqual((lab.pool.count, lab.clock.getDelayedCalls()), (0, []))
 
     @on_loop
     async def test_refused(self) -> None:

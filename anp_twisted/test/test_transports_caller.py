@@ -122,6 +122,14 @@ class ReceiveTests(SocketTestCase):
         socket.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(owner.said, ["gone"])
 
+    def test_answer_to_our_close(self) -> None:
+        """The connection ends in good order, not with a reset: browsers tell the difference."""
+        owner, socket, transport = self.made()
+        socket.close(4000, b"x")
+        self.assertTrue(transport.open)
+        socket.dataReceived(frame(FIN | 8, b"\x0f\xa0x"))
+        self.assertEqual((transport.disconnecting, transport.aborted, owner.said), (True, False, []))
+
     def test_breach(self) -> None:
         """It is said, our half is closed, and nothing more is heard of what comes."""
         owner, socket, transport = self.made()

@@ -249,6 +249,15 @@ class CallerSocket(WebSocketServerProtocol):
             self._told = True
             self._owner.socket_closed(code, reason)
 
+    def dropConnection(self, abort: bool = False) -> None:
+        """
+        End the connection in good order, once both sides have closed.
+
+        Autobahn resets it when the caller answered our close; browsers call that an
+        end that was not clean.
+        """
+        super().dropConnection(abort=False)
+
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """Write bytes; Autobahn's own method prepares a log line."""
         self.transport.write(data)

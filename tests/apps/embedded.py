@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import threading
+import time
 from typing import Any
 
 import httpx
@@ -57,6 +59,19 @@ def again() -> None:
     uvloop.run(once())
 
 
+async def blocked() -> None:
+    """Stand still beside a receiver, and tell what was logged of it."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logging.getLogger("anp_twisted").addHandler(handler)
+    async with Receiver(app):
+        await asyncio.sleep(0.3)  # it looks five times a second
+        time.sleep(1.2)
+        await asyncio.sleep(0.3)
+    say(logged=[record.getMessage() for record in records if record.levelno >= logging.WARNING])
+
+
 async def _fail(**settings: Any) -> None:
     """Start in vain."""
     try:
@@ -75,4 +90,4 @@ def failing() -> None:
 
 
 if __name__ == "__main__":
-    {"again": again, "failing": failing}[sys.argv[1]]()
+    {"again": again, "blocked": lambda: asyncio.run(blocked()), "failing": failing}[sys.argv[1]]()

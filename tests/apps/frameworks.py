@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -37,6 +38,13 @@ async def numbers() -> AsyncIterator[bytes]:
         yield f"{number}\n".encode()
 
 
+async def three_events() -> AsyncIterator[bytes]:
+    """Server-sent events, a twentieth of a second apart."""
+    for number in range(3):
+        yield f"id: {number}\ndata: {number}\n\n".encode()
+        await asyncio.sleep(0.05)
+
+
 # --- FastAPI -----------------------------------------------------------------
 
 fast = FastAPI()
@@ -46,6 +54,12 @@ fast = FastAPI()
 async def fast_stream() -> StreamingResponse:
     """Stream."""
     return StreamingResponse(numbers(), media_type="text/plain")
+
+
+@fast.get("/events")
+async def fast_events() -> StreamingResponse:
+    """Send events."""
+    return StreamingResponse(three_events(), media_type="text/event-stream")
 
 
 @fast.websocket("/ws")
@@ -75,6 +89,11 @@ async def fast_show(request: Request, response: Response) -> dict[str, Any]:
 async def star_stream(request: StarletteRequest) -> StarletteResponse:
     """Stream."""
     return StarletteStreaming(numbers(), media_type="text/plain")
+
+
+async def star_events(request: StarletteRequest) -> StarletteResponse:
+    """Send events."""
+    return StarletteStreaming(three_events(), media_type="text/event-stream")
 
 
 async def star_show(request: StarletteRequest) -> StarletteResponse:
@@ -110,6 +129,7 @@ star = Starlette(
     routes=[
         WebSocketRoute("/ws", StarSocket),
         Route("/stream", star_stream),
+        Route("/events", star_events),
         Route("/{path:path}", star_show, methods=METHODS),
     ]
 )
@@ -122,6 +142,7 @@ settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
     MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
+    CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
 )
 django.setup()
 
@@ -129,6 +150,11 @@ django.setup()
 async def django_stream(request: HttpRequest) -> StreamingHttpResponse:
     """Stream."""
     return StreamingHttpResponse(numbers(), content_type="text/plain")
+
+
+async def django_events(request: HttpRequest) -> StreamingHttpResponse:
+    """Send events."""
+    return StreamingHttpResponse(three_events(), content_type="text/event-stream")
 
 
 @csrf_exempt
@@ -142,5 +168,5 @@ async def django_show(request: HttpRequest) -> HttpResponse:
     return response
 
 
-urlpatterns = [re_path(r"^stream$", django_stream), re_path(r"", django_show)]
+urlpatterns = [re_path(r"^stream$", django_stream), re_path(r"^events$", django_events), re_path(r"", django_show)]
 jango = get_asgi_application()
