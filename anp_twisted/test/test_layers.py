@@ -79,12 +79,19 @@ LAYERS: Final[dict[str, Layer]] = {
     "receiver.target_request": Layer.MACHINES,
     "receiver.reports": Layer.MACHINES,
     "receiver.websocket": Layer.MACHINES,
+    "assistant.messages": Layer.VALUES,
+    "assistant.errors": Layer.VALUES,
+    "assistant.types": Layer.VALUES,
+    "assistant.methods": Layer.VALUES,
+    "assistant.agents.events": Layer.VALUES,
     "config": Layer.ADAPTERS,
     "auth": Layer.ADAPTERS,
     "eventloop": Layer.ADAPTERS,
     "guest": Layer.ADAPTERS,
     "vitals": Layer.ADAPTERS,
     "shutdown": Layer.ADAPTERS,
+    "imports": Layer.ADAPTERS,
+    "tasks": Layer.ADAPTERS,
     "transports": Layer.ADAPTERS,
     "http": Layer.ADAPTERS,
     "receiver.bridge": Layer.ADAPTERS,
@@ -92,6 +99,7 @@ LAYERS: Final[dict[str, Layer]] = {
     "receiver": Layer.FEATURES,
     "ops": Layer.FEATURES,
     "both.demo": Layer.FEATURES,
+    "assistant": Layer.FEATURES,
     "both": Layer.COMPOSITION,
     "embedding": Layer.COMPOSITION,
     "gateway.tap": Layer.COMPOSITION,
@@ -101,7 +109,7 @@ LAYERS: Final[dict[str, Layer]] = {
 }
 """By module or folder below C{anp_twisted}; the longest entry that fits a module counts."""
 
-FEATURES: Final = ("gateway", "receiver", "ops", "both")
+FEATURES: Final = ("gateway", "receiver", "assistant", "ops", "both")
 
 PURE_FORBIDDEN: Final = frozenset(
     {"twisted", "autobahn", "klein", "treq", "asyncio", "time", "random", "secrets", "uuid", "os"}
@@ -113,8 +121,8 @@ PURE_THIRD_PARTY: Final = frozenset({"msgspec"})
 
 ADAPTERS_FORBIDDEN: Final = frozenset({"klein", "treq"})
 
-ASYNCIO_ALLOWED: Final = frozenset({"receiver.bridge", "eventloop", "guest", "embedding", "both.demo"})
-"""The bridge, the reactor's loop, and an application, which is an asyncio program by nature."""
+ASYNCIO_ALLOWED: Final = frozenset({"receiver.bridge", "tasks", "eventloop", "guest", "embedding", "both.demo"})
+"""The bridges, the reactor's loop, and an application, which is an asyncio program by nature."""
 
 STRUCT_ALLOWED: Final = "wire"
 
