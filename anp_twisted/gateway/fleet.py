@@ -27,7 +27,6 @@ from twisted.python.failure import Failure
 from anp_twisted.config.tables import GatewaySettings
 from anp_twisted.errors import ANPError, SettingsError
 from anp_twisted.gateway.cover import Cover, Turn
-from anp_twisted.gateway.listener import Listener
 from anp_twisted.gateway.reports import (
     REPORTS,
     Accept,
@@ -46,6 +45,7 @@ from anp_twisted.gateway.reports import (
 )
 from anp_twisted.gateway.sockets import bind_group, family_of
 from anp_twisted.gateway.totals import condition_of, totals
+from anp_twisted.transports.listener import Listener
 from anp_twisted.workers import Crew, Fault, GiveUp, Kill, Order, Phase, Say, Spawn, Tell, Word, Worker
 
 _BOOT: Final = "import sys; sys.path[:] = sys.argv[2:]; from anp_twisted.gateway.worker import main; main()"
