@@ -300,6 +300,10 @@ class Limits:
     """Upper bound of every later one."""
     channel_healthy_after: float = 60.0
     """A channel must run this long before a later failure counts as the first again."""
+    link_lifetime: float = 600.0
+    """For a one-time link to be opened: it is made when somebody sits before the screen."""
+    login_links: int = 100
+    """One-time links that nobody opened yet; beyond, the oldest are forgotten."""
     pairings: int = 16
     """Requests of strangers that wait for each channel; with more, strangers are told nothing."""
     pairing_lifetime: float = 3600.0

@@ -85,6 +85,7 @@ LAYERS: Final[dict[str, Layer]] = {
     "assistant.methods": Layer.VALUES,
     "assistant.agents.events": Layer.VALUES,
     "assistant.bus": Layer.MACHINES,
+    "assistant.links": Layer.MACHINES,
     "assistant.channels.access": Layer.MACHINES,
     "assistant.channels.interface": Layer.MACHINES,
     "assistant.channels.outbox": Layer.MACHINES,
