@@ -357,6 +357,58 @@ class Limits:
     agent_kill: float = 1.0
     """From SIGTERM to SIGKILL for a program, within L{agent_close}."""
 
+    # --- the assistant ---------------------------------------------------------
+    assistant_connections: int = 1_000
+    """Open WebSockets of one assistant gateway: a personal assistant has tens."""
+    assistant_connections_per_address: int = 200
+    """Those of one address, or of one /64 of IPv6: an office, or everybody behind one tunnel."""
+    assistant_connections_per_principal: int = 100
+    """Those of one principal: the devices and programs of one person."""
+    assistant_message: int = 1 * MIB
+    """One message of a client."""
+    assistant_stranger_message: int = 64 * KIB
+    """One message of a client that has not said who it is: a token, and room for names."""
+    assistant_stranger: float = 10.0
+    """From the handshake until a client must have said who it is."""
+    assistant_heartbeat: float = 30.0
+    """Silence of a client after which it is asked whether it is there; after twice as long it is gone."""
+    assistant_in_flight: int = 32
+    """Calls of one connection without an answer: with more, its socket is not read."""
+    assistant_batch: int = 50
+    """Calls in one batch."""
+    assistant_refusals: int = 200
+    """Messages beyond the rate in a row, after which the connection is closed: an answer to each is work, too."""
+    assistant_outbound: int = 1 * MIB
+    """What one connection keeps for a client that takes nothing; beyond, its subscriptions end."""
+    assistant_patience: float = 10.0
+    """From the end of its subscriptions to the close of a connection that still takes nothing."""
+    assistant_feeds: int = 100
+    """Sessions that one connection is told of."""
+    assistant_page: int = 100
+    """Records that are read at once for a subscriber who catches up."""
+    assistant_page_bytes: int = 512 * KIB
+    """Bytes of records in one page, at least one record."""
+    assistant_sessions: int = 100_000
+    """Sessions of one gateway, about 1 KiB each."""
+    assistant_open_sessions: int = 1_000
+    """Sessions whose index is kept in memory, 8 bytes a record, besides those that are in use."""
+    assistant_waiting_runs: int = 16
+    """Messages of one session whose answer has not begun."""
+    assistant_unwritten: int = 64 * MIB
+    """Bytes that wait for the disk; beyond, nothing more is taken."""
+    assistant_key_memory: float = 86_400.0
+    """How long an idempotency key is remembered."""
+    assistant_keys: int = 10_000
+    """Idempotency keys of one session."""
+    assistant_history: int = 200
+    """Messages that an agent is handed of what was said before."""
+    assistant_history_bytes: int = 512 * KIB
+    """Bytes of records that are read for that."""
+    assistant_tokens: int = 1_000
+    """Tokens of one gateway."""
+    assistant_token_overlap: float = 3_600.0
+    """How long the secret before still works after a rotation: time to carry the new one everywhere."""
+
     # --- stopping -----------------------------------------------------------
     drain: float = 30.0
     """From SIGTERM to the end of what is still running."""

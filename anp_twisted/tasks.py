@@ -102,6 +102,10 @@ class Tasks:
         """Wait for some time of the reactor's clock."""
         return self.when(deferLater(self.clock, seconds, lambda: None))
 
+    async def turn(self) -> None:
+        """Let everything else on the loop have its turn."""
+        await asyncio.sleep(0)
+
     def bell(self) -> Bell:
         """Make a bell for the coroutines of this owner."""
         return Bell(self._loop)
@@ -110,6 +114,8 @@ class Tasks:
         task = self._loop.create_task(_contained(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        # One that was cancelled before its first step has not touched it, and Python would warn of that.
+        task.add_done_callback(lambda _: work.close())
         return task
 
 

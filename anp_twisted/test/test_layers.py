@@ -84,6 +84,8 @@ LAYERS: Final[dict[str, Layer]] = {
     "assistant.types": Layer.VALUES,
     "assistant.methods": Layer.VALUES,
     "assistant.agents.events": Layer.VALUES,
+    "assistant.agents.transcript": Layer.MACHINES,
+    "assistant.agents.modes": Layer.MACHINES,
     "assistant.bus": Layer.MACHINES,
     "assistant.links": Layer.MACHINES,
     "assistant.channels.access": Layer.MACHINES,

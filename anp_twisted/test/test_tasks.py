@@ -125,6 +125,21 @@ class TaskTests(TestCase):
         await self.tasks.sleep(60)
 
     @on_loop
+    async def test_turn(self) -> None:
+        """A coroutine that never waits can let others go on."""
+        order: list[int] = []
+
+        async def work(number: int) -> None:
+            for _ in range(3):
+                order.append(number)
+                await self.tasks.turn()
+
+        for number in (1, 2):
+            self.tasks.start(work(number), self.ends.append)
+        await turns(10)
+        self.assertEqual(order, [1, 2, 1, 2, 1, 2])
+
+    @on_loop
     async def test_bell(self) -> None:
         """A ring lets everyone go on who waits, in a later turn; who comes after it waits for the next."""
         bell = self.tasks.bell()

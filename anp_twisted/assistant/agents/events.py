@@ -8,7 +8,7 @@ with a member C{type}.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 import msgspec
@@ -130,20 +130,24 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     @ivar session_key: the session, in its full text form.
     @ivar history: what was said before, oldest first; after a compaction it begins with the summary.
     @ivar deadline: seconds the agent has from its start, C{None} for no limit.
+    @ivar instructions: what the agent is to be and do in this turn; most models call it the system prompt.
+    @ivar tools: whether it may use tools.
     """
 
     session_key: str
     agent_id: str
     history: tuple[HistoryMessage, ...] = ()
     deadline: float | None = None
+    instructions: str = ""
+    tools: bool = True
 
 
 class Agent(Protocol):
     """Something that answers."""
 
-    def run(self, turn: Turn, context: Context) -> AsyncIterator[AgentEvent]:
+    def run(self, turn: Turn, context: Context) -> AsyncGenerator[AgentEvent, None]:
         """
         Answer one turn.
 
-        @return: the events; closing the iterator early ends the turn, and everything it holds has to be let go then.
+        @return: the events; closing the generator early ends the turn, and everything it holds has to be let go then.
         """
