@@ -59,6 +59,11 @@ class Topic(Generic[T]):
         """How many messages are being worked on."""
         return len(self._in_hand)
 
+    @property
+    def closed(self) -> bool:
+        """Whether nobody works on it any more."""
+        return self._closed
+
     def publish(self, key: str, message: T) -> Published:
         """
         Add a message.

@@ -65,6 +65,7 @@ METHODS: Final[dict[str, Method]] = {
         Method("events.replay", types.ReplayParams, types.Replay, USER, "Return a page of a session's events."),
         Method("token.list", types.NoParams, types.TokenList, ADMIN, "List all tokens, without their secrets."),
         Method("token.create", types.TokenCreateParams, types.TokenSecret, ADMIN, "Make a token."),
+        Method("token.link", types.NoParams, types.TokenLink, USER, "Make a one-time link to the chat page."),
         Method("token.rotate", types.TokenParams, types.TokenSecret, ADMIN, "Give a token another secret."),
         Method("token.revoke", types.TokenParams, types.Revoked, ADMIN, "End a token, and what is connected by it."),
         Method("channel.list", types.NoParams, types.ChannelList, ADMIN, "List the channels."),
@@ -72,6 +73,7 @@ METHODS: Final[dict[str, Method]] = {
         Method("pairing.list", types.NoParams, types.PairingList, ADMIN, "List who waits to be let in."),
         Method("pairing.approve", types.PairingParams, types.PairingDecision, ADMIN, "Let somebody in."),
         Method("pairing.reject", types.PairingParams, types.PairingDecision, ADMIN, "Do not let somebody in."),
+        Method("pairing.revoke", types.RevokeParams, types.PairingRevoked, ADMIN, "Let somebody in no longer."),
     )
 }
 """Every method by its name."""

@@ -27,6 +27,9 @@ Seq = Annotated[int, Meta(ge=0, description="A place in the session's log.")]
 PageSize = Annotated[int, Meta(ge=1, le=200)]
 Mode = Annotated[str, Meta(pattern="^(auto|fast|single|multi)$")]
 Name = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Secret = Annotated[str, Meta(max_length=4096)]
+Label = Annotated[str, Meta(max_length=128)]
+MediaList = Annotated[tuple[Media, ...], Meta(max_length=16)]
 Role = Annotated[str, Meta(pattern="^(admin|user)$")]
 
 
@@ -69,11 +72,13 @@ class Health(Result):
 class ConnectParams(Params):
     """
     @ivar token: the bearer token, where it did not come with the handshake.
+    @ivar link: the secret of a one-time link instead of a token; it is used up.
     @ivar client: what the client calls itself, for the log.
     """
 
-    token: Annotated[str, Meta(max_length=4096)] = ""
-    client: Annotated[str, Meta(max_length=128)] = ""
+    token: Secret = ""
+    link: Secret = ""
+    client: Label = ""
 
 
 class Connected(Result):
@@ -82,6 +87,7 @@ class Connected(Result):
     @ivar principal: who the caller is, empty for nobody.
     @ivar message_limit: bytes of the largest message that is taken.
     @ivar heartbeat: seconds of silence after which the server asks whether the client is there.
+    @ivar token: a token of the client's own, in exchange for a one-time link.
     """
 
     authenticated: bool
@@ -90,6 +96,7 @@ class Connected(Result):
     version: str
     message_limit: int
     heartbeat: float
+    token: str | None = None
 
 
 # --- chat ---------------------------------------------------------------------------
@@ -104,7 +111,7 @@ class SendParams(Params):
     text: Text
     session_key: Key
     idempotency_key: Idempotency | None = None
-    media: Annotated[tuple[Media, ...], Meta(max_length=16)] = ()
+    media: MediaList = ()
     mode: Mode = "auto"
 
 
@@ -329,6 +336,17 @@ class TokenSecret(Result):
     old_valid_until: str | None = None
 
 
+class TokenLink(Result):
+    """
+    A one-time link.
+
+    @ivar link: the secret; in the address of the chat page it stands behind C{#link=}.
+    """
+
+    link: str
+    expires_at: str
+
+
 class TokenInfo(Result):
     """A token without its secret."""
 
@@ -402,10 +420,22 @@ class PairingRequest(Result):
     account: str = ""
 
 
+class Paired(Result):
+    """Somebody who was let in by a code."""
+
+    channel: str
+    sender_id: str
+    approved_at: str
+
+
 class PairingList(Result):
-    """The requests that wait for a decision."""
+    """
+    @ivar requests: those that wait for a decision.
+    @ivar approved: who was let in.
+    """
 
     requests: tuple[PairingRequest, ...]
+    approved: tuple[Paired, ...] = ()
 
 
 class PairingDecision(Result):
@@ -417,6 +447,21 @@ class PairingDecision(Result):
     channel: str
     sender_id: str
     state: str
+
+
+class RevokeParams(Params):
+    """Who is no longer let in by a code."""
+
+    channel: Id
+    sender_id: Id
+
+
+class PairingRevoked(Result):
+    """
+    @ivar revoked: false if there was no such approval.
+    """
+
+    revoked: bool
 
 
 # --- events ---------------------------------------------------------------------------
