@@ -444,5 +444,6 @@ byId("theme").addEventListener("click", () => {
   theme(names[(names.indexOf(document.documentElement.dataset.theme) + 1) % names.length]);
 });
 
-theme(Object.hasOwn(THEMES, localStorage.getItem("theme") ?? "") ? localStorage.getItem("theme") : "");
+const kept = localStorage.getItem("theme") ?? "";
+theme(Object.hasOwn(THEMES, kept) ? kept : "");
 begin();
