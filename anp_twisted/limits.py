@@ -357,6 +357,9 @@ class Limits:
     agent_kill: float = 1.0
     """From SIGTERM to SIGKILL for a program, within L{agent_close}."""
 
+    completion_comment: float = 15.0
+    """Silence of a stream of C{/v1} after which a line that means nothing is sent: proxies wait a minute at most."""
+
     # --- the assistant ---------------------------------------------------------
     assistant_connections: int = 1_000
     """Open WebSockets of one assistant gateway: a personal assistant has tens."""

@@ -11,6 +11,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+MediaKind = Annotated[str, Meta(pattern="^(image|audio|video|file)$")]
+MimeType = Annotated[str, Meta(max_length=128)]
+FileName = Annotated[str, Meta(max_length=255)]
+Size = Annotated[int, Meta(ge=0)]
 MediaUrl = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
@@ -25,11 +29,11 @@ class Media(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @ivar size: bytes, 0 if that is unknown.
     """
 
-    kind: Annotated[str, Meta(pattern="^(image|audio|video|file)$")]
+    kind: MediaKind
     url: MediaUrl
-    mime_type: Annotated[str, Meta(max_length=128)] = ""
-    name: Annotated[str, Meta(max_length=255)] = ""
-    size: Annotated[int, Meta(ge=0)] = 0
+    mime_type: MimeType = ""
+    name: FileName = ""
+    size: Size = 0
 
 
 class InboundMessage(msgspec.Struct, frozen=True, kw_only=True):
