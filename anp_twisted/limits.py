@@ -263,6 +263,157 @@ class Limits:
     wsgi_threads: int = 16
     """Threads for one WSGI application, each busy with one request from its start to its end."""
 
+    # --- chat channels ---------------------------------------------------------
+    inbound_waiting: int = 1_000
+    """Messages of all channels that wait for the assistant: minutes of work; with more, the channels are told so."""
+    inbound_per_chat: int = 20
+    """Those of one chat: somebody who writes faster than he is answered."""
+    inbound_at_once: int = 16
+    """Chats that are answered at the same time."""
+    inbound_remembered: int = 10_000
+    """Ids of messages that were taken: a service that sends one again does so within minutes."""
+    inbound_text: int = 256 * KIB
+    """The text of one message from a channel; services allow a tenth of it."""
+    inbound_media: int = 16
+    """Attachments of one such message, of which only the description is kept."""
+    outbox: int = 1_000
+    """Messages that one channel account has still to send."""
+    outbox_per_chat: int = 100
+    """Those of one chat: a long answer in pieces is some ten."""
+    outbox_age: float = 24 * 3600.0
+    """A message that could not be sent for so long answers a question that nobody remembers."""
+    outbox_pause_first: float = 1.0
+    """Upper bound of the first random pause before a message is tried again."""
+    outbox_pause_most: float = 300.0
+    """Upper bound of every later one: a service that was away for hours is not asked more often."""
+    outbox_remembered: int = 1_000
+    """Ids of messages that were done with, so that none is put twice."""
+    outbox_rewrite: int = 4 * MIB
+    """The size from which on the file of an outbox is written anew without what was done with."""
+    channel_start: float = 60.0
+    """For a channel to connect; some services let a client wait for half a minute."""
+    channel_stop: float = 10.0
+    """For a channel to disconnect, and for what it was sending; then its tasks are cancelled."""
+    channel_send: float = 60.0
+    """For one message to be confirmed: longer than any service takes that will confirm it at all."""
+    channel_pause_first: float = 1.0
+    """Upper bound of the first random pause before a channel is started again."""
+    channel_pause_most: float = 300.0
+    """Upper bound of every later one."""
+    channel_healthy_after: float = 60.0
+    """A channel must run this long before a later failure counts as the first again."""
+    link_lifetime: float = 600.0
+    """For a one-time link to be opened: it is made when somebody sits before the screen."""
+    login_links: int = 100
+    """One-time links that nobody opened yet; beyond, the oldest are forgotten."""
+    pairings: int = 16
+    """Requests of strangers that wait for each channel; with more, strangers are told nothing."""
+    pairing_lifetime: float = 3600.0
+    """For the operator to approve a request: he is asked on another way, and may be at lunch."""
+    pairing_quiet: float = 600.0
+    """Between two answers to a stranger who writes on: his code is in the chat above."""
+
+    # --- agents ----------------------------------------------------------------
+    agent_runs: int = 256
+    """Turns that agents work on at once, those that are still being closed included: more models answer nobody."""
+    agent_text: int = 1 * MIB
+    """Characters of one answer: a book is half of it."""
+    agent_events: int = 100_000
+    """Things an agent may say in one turn: its longest answer in pieces of ten characters."""
+    agent_tools: int = 256
+    """Calls of tools in one turn: an agent that makes more goes round in circles."""
+    agent_tool_text: int = 64 * KIB
+    """Characters of the arguments or the result of one such call that are passed on; the rest is cut off."""
+    agent_first: float = 120.0
+    """For the first thing an agent says: a large model on a busy machine thinks so long."""
+    agent_idle: float = 120.0
+    """Between two things it says."""
+    agent_total: float = 900.0
+    """For a whole turn."""
+    agent_fast: float = 20.0
+    """For a whole turn in the mode C{fast}: somebody waits with the telephone in his hand."""
+    agent_close: float = 2.0
+    """For an agent to end after it was told to; then it is left behind, and what it says is heard by nobody."""
+    agent_children: int = 4
+    """Parts that a turn is divided into in the mode C{multi}."""
+    agent_child: float = 180.0
+    """For the plan, and for each part."""
+    agent_child_text: int = 16 * KIB
+    """Characters of a part's answer that go into the whole: four of them fit into what models read."""
+    agent_attempts: int = 3
+    """Requests to a model's server for one turn, while nothing has come of an answer."""
+    agent_retry_first: float = 0.5
+    """Before the second; twice that before each further one."""
+    agent_retry_most: float = 10.0
+    """The longest pause that a model's server may ask for; with a longer one, the turn fails and says so."""
+    agent_connect: float = 10.0
+    """For a connection to a model's server."""
+    agent_backlog: int = 256 * KIB
+    """Unread bytes of an answer above which nothing more is read from where it comes."""
+    agent_answer: int = 64 * MIB
+    """Bytes of the answer of a model's server, with all that is wrapped around its text."""
+    agent_line: int = 1 * MIB
+    """One line of an answer: of a stream of events, or of a program."""
+    agent_complaint: int = 4 * KIB
+    """The end of what a program wrote to standard error, for the log."""
+    agent_kill: float = 1.0
+    """From SIGTERM to SIGKILL for a program, within L{agent_close}."""
+
+    completion_comment: float = 15.0
+    """Silence of a stream of C{/v1} after which a line that means nothing is sent: proxies wait a minute at most."""
+
+    # --- the assistant ---------------------------------------------------------
+    assistant_connections: int = 1_000
+    """Open WebSockets of one assistant gateway: a personal assistant has tens."""
+    assistant_connections_per_address: int = 200
+    """Those of one address, or of one /64 of IPv6: an office, or everybody behind one tunnel."""
+    assistant_connections_per_principal: int = 100
+    """Those of one principal: the devices and programs of one person."""
+    assistant_message: int = 1 * MIB
+    """One message of a client."""
+    assistant_stranger_message: int = 64 * KIB
+    """One message of a client that has not said who it is: a token, and room for names."""
+    assistant_stranger: float = 10.0
+    """From the handshake until a client must have said who it is."""
+    assistant_heartbeat: float = 30.0
+    """Silence of a client after which it is asked whether it is there; after twice as long it is gone."""
+    assistant_in_flight: int = 32
+    """Calls of one connection without an answer: with more, its socket is not read."""
+    assistant_batch: int = 50
+    """Calls in one batch."""
+    assistant_refusals: int = 200
+    """Messages beyond the rate in a row, after which the connection is closed: an answer to each is work, too."""
+    assistant_outbound: int = 1 * MIB
+    """What one connection keeps for a client that takes nothing; beyond, its subscriptions end."""
+    assistant_patience: float = 10.0
+    """From the end of its subscriptions to the close of a connection that still takes nothing."""
+    assistant_feeds: int = 100
+    """Sessions that one connection is told of."""
+    assistant_page: int = 100
+    """Records that are read at once for a subscriber who catches up."""
+    assistant_page_bytes: int = 512 * KIB
+    """Bytes of records in one page, at least one record."""
+    assistant_sessions: int = 100_000
+    """Sessions of one gateway, about 1 KiB each."""
+    assistant_open_sessions: int = 1_000
+    """Sessions whose index is kept in memory, 8 bytes a record, besides those that are in use."""
+    assistant_waiting_runs: int = 16
+    """Messages of one session whose answer has not begun."""
+    assistant_unwritten: int = 64 * MIB
+    """Bytes that wait for the disk; beyond, nothing more is taken."""
+    assistant_key_memory: float = 86_400.0
+    """How long an idempotency key is remembered."""
+    assistant_keys: int = 10_000
+    """Idempotency keys of one session."""
+    assistant_history: int = 200
+    """Messages that an agent is handed of what was said before."""
+    assistant_history_bytes: int = 512 * KIB
+    """Bytes of records that are read for that."""
+    assistant_tokens: int = 1_000
+    """Tokens of one gateway."""
+    assistant_token_overlap: float = 3_600.0
+    """How long the secret before still works after a rotation: time to carry the new one everywhere."""
+
     # --- stopping -----------------------------------------------------------
     drain: float = 30.0
     """From SIGTERM to the end of what is still running."""

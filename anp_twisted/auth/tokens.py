@@ -68,11 +68,12 @@ class FileToken:
         return read_token(self.path)
 
 
-def token_path(state_dir: str) -> str:
+def token_path(state_dir: str, name: str = TOKEN_FILE) -> str:
     """
+    @param name: of the file.
     @return: where the token of this state folder is.
     """
-    return os.path.join(state_dir, TOKEN_FILE)
+    return os.path.join(state_dir, name)
 
 
 def source_of(*, token: str | None, token_file: str | None, state_dir: str) -> TokenSource:
@@ -125,7 +126,7 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def create_or_read(state_dir: str, make: Callable[[], str] = new_token) -> tuple[str, bool]:
+def create_or_read(state_dir: str, make: Callable[[], str] = new_token, *, name: str = TOKEN_FILE) -> tuple[str, bool]:
     """
     Read the token of this state folder, and make folder and token when they are not there.
 
@@ -133,10 +134,11 @@ def create_or_read(state_dir: str, make: Callable[[], str] = new_token) -> tuple
 
     @param state_dir: the folder.
     @param make: makes a token.
+    @param name: of the file.
     @return: the token, and whether it was made now.
     @raise CredentialError: the folder or file cannot be made, or is not safe to use.
     """
-    path = token_path(state_dir)
+    path = token_path(state_dir, name)
     try:
         os.makedirs(state_dir, mode=0o700, exist_ok=True)
         _check_folder(state_dir)

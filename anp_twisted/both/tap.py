@@ -100,8 +100,9 @@ class _Both:
 
     def _make_gateway(self) -> GatewayService:
         """Make the gateway with its listeners."""
-        from anp_twisted.gateway.build import build_gateway, tcp_listener
+        from anp_twisted.gateway.build import build_gateway
         from anp_twisted.gateway.management import management_listener
+        from anp_twisted.transports.listening import tcp_listener
 
         reactor, settings = self._reactor, self._settings
         gateway = build_gateway(

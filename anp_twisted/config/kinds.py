@@ -196,6 +196,16 @@ def _app(text: str) -> str:
     return text
 
 
+def _agent(text: str) -> str:
+    sort, _, rest = text.partition(":")
+    if text == "echo" or (sort in ("exec", "openai") and rest):
+        return _http_url(text.removeprefix("openai:")) and text if sort == "openai" else text
+    if sort in ("python", "asgi") and rest:
+        _app(rest)
+        return text
+    raise ValueError("must be echo, python:module:attribute, openai:URL, asgi:module:attribute or exec:COMMAND")
+
+
 def _target(text: str) -> str:
     parse_target(text)
     return text
@@ -250,6 +260,7 @@ FILE = text_kind("FILE", _nonempty)
 DIRECTORY = text_kind("DIR", _nonempty)
 SECRET = text_kind("SECRET", _nonempty)
 APP = text_kind("MODULE:ATTR", _app)
+AGENT = text_kind("AGENT", _agent)
 TARGET = text_kind("URL", _target)
 ENDPOINT = text_kind("ENDPOINT", _nonempty)
 PREFIX = text_kind("/PREFIX", _prefix)

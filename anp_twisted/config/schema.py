@@ -111,7 +111,7 @@ def shown(value: Any) -> str:
     """
     if value is None or value == "" or value == ():
         return "none"
-    if isinstance(value, tuple):
+    if type(value) is tuple:
         return " ".join(value)
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -13,12 +13,12 @@ from typing import Final, NamedTuple
 
 from anp_twisted.gateway.callers import TrustedProxies
 from anp_twisted.gateway.cors import one
-from anp_twisted.gateway.ratelimit import Buckets, Rule, Verdict, charge
 from anp_twisted.gateway.routeoptions import AccessList, OptionsTable, RouteOptions, policies
 from anp_twisted.headers import Header
 from anp_twisted.http.request import PublicRequest
 from anp_twisted.networks import caller_key
 from anp_twisted.problems import Source
+from anp_twisted.ratelimit import Buckets, Rule, Verdict, charge
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.interfaces import IAddress
 
-from anp_twisted.gateway.listener import Listener
 from anp_twisted.http.channel import PublicFactory, Unwelcome
 from anp_twisted.http.connection import PublicConnection
+from anp_twisted.transports.listener import Listener
 
 
 class GuardedFactory(PublicFactory):

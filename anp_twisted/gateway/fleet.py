@@ -19,7 +19,6 @@ from twisted.python.failure import Failure
 from anp_twisted.config.tables import GatewaySettings
 from anp_twisted.errors import ANPError, SettingsError
 from anp_twisted.gateway.cover import Cover, Turn
-from anp_twisted.gateway.listener import Listener
 from anp_twisted.gateway.reports import (
     REPORTS,
     Accept,
@@ -38,6 +37,7 @@ from anp_twisted.gateway.reports import (
 )
 from anp_twisted.gateway.sockets import bind_group, family_of
 from anp_twisted.gateway.totals import condition_of, totals
+from anp_twisted.transports.listener import Listener
 from anp_twisted.workers import Crew, Fault, Phase, Word, Worker
 from anp_twisted.workforce import Child, Start, Workforce, how_it_ended
 

@@ -17,9 +17,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.web.iweb import IRequest
 from twisted.web.server import Site
 
-from anp_twisted.gateway.build import tcp_listener
-from anp_twisted.gateway.listener import Listener
 from anp_twisted.gateway.service import GatewayService
+from anp_twisted.transports.listener import Listener
+from anp_twisted.transports.listening import tcp_listener
 
 
 class ManagementPages:

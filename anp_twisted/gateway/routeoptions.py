@@ -14,10 +14,10 @@ from typing import Final
 
 from anp_twisted.config.routes import RouteSettings
 from anp_twisted.gateway.cors import Cors
-from anp_twisted.gateway.ratelimit import Buckets, Rule
 from anp_twisted.headers import Header
 from anp_twisted.networks import Networks
 from anp_twisted.paths import Prefixes, prefix_key
+from anp_twisted.ratelimit import Buckets, Rule
 from anp_twisted.rates import Rate
 
 CORS_FIELDS: Final = frozenset(

@@ -25,7 +25,6 @@ from anp_twisted.gateway.admission import Admission
 from anp_twisted.gateway.doors import Doors, GuardedFactory
 from anp_twisted.gateway.exchanges import Exchanges
 from anp_twisted.gateway.front import Front, LinkEntrance, LinkFront
-from anp_twisted.gateway.listener import Listener
 from anp_twisted.gateway.receivers import Receivers
 from anp_twisted.gateway.routes import RouteTable
 from anp_twisted.gateway.watch import OverloadWatch
@@ -34,6 +33,7 @@ from anp_twisted.limits import Limits
 from anp_twisted.transports.caller import CallerSockets
 from anp_twisted.transports.link import Link, Soon
 from anp_twisted.transports.link import State as LinkState
+from anp_twisted.transports.listener import Listener
 from anp_twisted.transports.server import LinkServerFactory
 from anp_twisted.wire import v2
 from anp_twisted.wire.heads import Hello

@@ -32,8 +32,8 @@ def _add_listeners(gateway: GatewayService, settings: GatewaySettings) -> None:
     """Listen where the settings say."""
     from twisted.internet import reactor
 
-    from anp_twisted.gateway.build import string_listener, tcp_listener
     from anp_twisted.gateway.management import management_listener
+    from anp_twisted.transports.listening import string_listener, tcp_listener
 
     tls = (settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
     on_endpoint = partial(string_listener, reactor, trusted=Networks(settings.trusted_proxy), limits=settings.limits())

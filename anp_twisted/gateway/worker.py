@@ -27,7 +27,6 @@ from twisted.logger import globalLogBeginner
 from anp_twisted.access import LONGEST, AccessRecord, format_line
 from anp_twisted.errors import SettingsError
 from anp_twisted.eventloop import install_reactor
-from anp_twisted.gateway.listener import Listener
 from anp_twisted.gateway.reports import (
     REPORTS,
     Accept,
@@ -48,6 +47,7 @@ from anp_twisted.gateway.reports import (
 from anp_twisted.gateway.service import GatewayService, Place
 from anp_twisted.limits import Limits
 from anp_twisted.ops.lines import LineObserver, LineSink
+from anp_twisted.transports.listener import Listener
 
 
 def shared_limits(limits: Limits, among: int) -> Limits:

@@ -1,7 +1,7 @@
 """
 Runs the application: one asyncio task for each request, and one for its lifespan.
 
-This is the only module in which Twisted and asyncio meet. What the session tells
+This and L{anp_twisted.tasks} are the only modules in which Twisted and asyncio meet. What the session tells
 of a stream arrives here as plain calls; what the application awaits are futures
 that those calls resolve. A future is made only when there is something to wait
 for, so that a small request costs one task and nothing else. Towards the rest of
@@ -48,6 +48,7 @@ from anp_twisted.session.events import (
     StreamWritable,
 )
 from anp_twisted.session.stream import Stream
+from anp_twisted.tasks import Bell
 from anp_twisted.wire import v2
 from anp_twisted.wire.heads import ResponseHead
 
@@ -67,31 +68,6 @@ class Waker(Protocol):
 
     def wake(self) -> None:
         """Send what was queued."""
-
-
-class Bell:
-    """Coroutines wait at it for the next ring; one that is cancelled leaves nothing behind."""
-
-    __slots__ = ("_loop", "_waiting")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._waiting: set[asyncio.Future[None]] = set()
-
-    async def wait(self) -> None:
-        """Return after the next ring; what was waited for has to be looked at again then."""
-        future = self._loop.create_future()
-        self._waiting.add(future)
-        try:
-            await future
-        finally:
-            self._waiting.discard(future)
-
-    def ring(self) -> None:
-        """Let everyone who waits go on, in a later turn of the loop."""
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(None)
 
 
 @dataclass(slots=True)

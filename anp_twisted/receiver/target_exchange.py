@@ -15,9 +15,9 @@ from twisted.python.failure import Failure
 
 from anp_twisted.errors import ANPError, BackendFault, BackendTimeout
 from anp_twisted.limits import Limits
-from anp_twisted.receiver.bridge import Bell
 from anp_twisted.receiver.target_pool import TargetConnection
 from anp_twisted.receiver.target_reply import Part, Reply, ReplyEnd, ReplyEvent
+from anp_twisted.tasks import Bell
 from anp_twisted.transports.reasons import explain
 
 

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from anp_twisted.errors import BackendBusy, BackendFault, BackendTimeout
 from anp_twisted.http.sockets import send_now
 from anp_twisted.limits import Limits
-from anp_twisted.receiver.bridge import Bell
+from anp_twisted.tasks import Bell
 from anp_twisted.transports.reasons import explain
 from anp_twisted.transports.websocket import tune
 

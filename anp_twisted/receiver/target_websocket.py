@@ -17,13 +17,13 @@ from anp_twisted.errors import ANPError, BackendTimeout
 from anp_twisted.headers import Header
 from anp_twisted.limits import Limits
 from anp_twisted.receiver.asgi import Message, Receive, Send
-from anp_twisted.receiver.bridge import Bell
 from anp_twisted.receiver.target_exchange import CallerLeft
 from anp_twisted.receiver.target_pool import TargetPool
 from anp_twisted.receiver.target_reply import ReplyEnd, ReplyHead
 from anp_twisted.receiver.target_request import fields_for, head_of, raw_target
 from anp_twisted.receiver.target_socket import NO_CODE, Arrived, Closed, Opened, Order, SocketEvent, TargetSocket
 from anp_twisted.targets import Target
+from anp_twisted.tasks import Bell
 
 NORMAL: Final = 1000
 ABNORMAL: Final = 1006

@@ -24,9 +24,9 @@ from twisted.python.failure import Failure
 
 from anp_twisted.errors import ANPError
 from anp_twisted.receiver.asgi import Message, Receive, Send
-from anp_twisted.receiver.bridge import Bell
 from anp_twisted.receiver.refusal import refuse
 from anp_twisted.receiver.target_request import raw_target
+from anp_twisted.tasks import Bell
 
 _log = Logger()
 

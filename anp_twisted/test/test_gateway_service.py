@@ -12,11 +12,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.errors import SettingsError
-from anp_twisted.gateway.listener import Listener
 from anp_twisted.gateway.service import GatewayService, Surroundings
 from anp_twisted.limits import DEFAULT_LIMITS
 from anp_twisted.test.gatewaylab import Caller, Lab
-from anp_twisted.test.test_gateway_listener import Endpoint, Port
+from anp_twisted.test.test_transports_listener import Endpoint, Port
+from anp_twisted.transports.listener import Listener
 
 
 class ServiceTests(SynchronousTestCase):

@@ -71,7 +71,7 @@ LAYERS: Final[dict[str, Layer]] = {
     "gateway.callers": Layer.MACHINES,
     "gateway.cors": Layer.MACHINES,
     "gateway.forwarded": Layer.MACHINES,
-    "gateway.ratelimit": Layer.MACHINES,
+    "ratelimit": Layer.MACHINES,
     "gateway.requestids": Layer.MACHINES,
     "gateway.routeoptions": Layer.MACHINES,
     "receiver.asgi": Layer.MACHINES,
@@ -79,6 +79,34 @@ LAYERS: Final[dict[str, Layer]] = {
     "receiver.target_request": Layer.MACHINES,
     "receiver.reports": Layer.MACHINES,
     "receiver.websocket": Layer.MACHINES,
+    "assistant.messages": Layer.VALUES,
+    "assistant.errors": Layer.VALUES,
+    "assistant.types": Layer.VALUES,
+    "assistant.methods": Layer.VALUES,
+    "assistant.tokens": Layer.MACHINES,
+    "assistant.outbound": Layer.MACHINES,
+    "assistant.index": Layer.MACHINES,
+    "assistant.records": Layer.VALUES,
+    "assistant.openrpc": Layer.VALUES,
+    "assistant.jsonrpc": Layer.VALUES,
+    "assistant.keys": Layer.VALUES,
+    "assistant.agents.events": Layer.VALUES,
+    "assistant.agents.chatwire": Layer.MACHINES,
+    "assistant.completionwire": Layer.MACHINES,
+    "assistant.agents.lines": Layer.MACHINES,
+    "assistant.agents.transcript": Layer.MACHINES,
+    "assistant.agents.modes": Layer.MACHINES,
+    "assistant.bus": Layer.MACHINES,
+    "assistant.chat.commands": Layer.MACHINES,
+    "assistant.chat.transcript": Layer.MACHINES,
+    "assistant.links": Layer.MACHINES,
+    "assistant.channels.access": Layer.MACHINES,
+    "assistant.channels.intake": Layer.MACHINES,
+    "assistant.channels.interface": Layer.MACHINES,
+    "assistant.channels.outbox": Layer.MACHINES,
+    "assistant.channels.outboxlog": Layer.MACHINES,
+    "assistant.channels.pairing": Layer.MACHINES,
+    "assistant.channels.pieces": Layer.MACHINES,
     "config": Layer.ADAPTERS,
     "auth": Layer.ADAPTERS,
     "eventloop": Layer.ADAPTERS,
@@ -86,6 +114,8 @@ LAYERS: Final[dict[str, Layer]] = {
     "vitals": Layer.ADAPTERS,
     "shutdown": Layer.ADAPTERS,
     "workforce": Layer.ADAPTERS,
+    "imports": Layer.ADAPTERS,
+    "tasks": Layer.ADAPTERS,
     "transports": Layer.ADAPTERS,
     "http": Layer.ADAPTERS,
     "receiver.bridge": Layer.ADAPTERS,
@@ -93,7 +123,12 @@ LAYERS: Final[dict[str, Layer]] = {
     "receiver": Layer.FEATURES,
     "ops": Layer.FEATURES,
     "both.demo": Layer.FEATURES,
+    "assistant.journal": Layer.ADAPTERS,
+    "assistant.store": Layer.ADAPTERS,
+    "assistant": Layer.FEATURES,
+    "assistant.tap": Layer.COMPOSITION,
     "both": Layer.COMPOSITION,
+    "assistant.chat.command": Layer.COMPOSITION,
     "embedding": Layer.COMPOSITION,
     "gateway.tap": Layer.COMPOSITION,
     "gateway.worker": Layer.COMPOSITION,
@@ -102,7 +137,7 @@ LAYERS: Final[dict[str, Layer]] = {
 }
 """By module or folder below C{anp_twisted}; the longest entry that fits a module counts."""
 
-FEATURES: Final = ("gateway", "receiver", "ops", "both")
+FEATURES: Final = ("gateway", "receiver", "assistant", "ops", "both")
 
 PURE_FORBIDDEN: Final = frozenset(
     {"twisted", "autobahn", "klein", "treq", "asyncio", "time", "random", "secrets", "uuid", "os"}
@@ -114,8 +149,8 @@ PURE_THIRD_PARTY: Final = frozenset({"msgspec"})
 
 ADAPTERS_FORBIDDEN: Final = frozenset({"klein", "treq"})
 
-ASYNCIO_ALLOWED: Final = frozenset({"receiver.bridge", "eventloop", "guest", "embedding", "both.demo"})
-"""The bridge, the reactor's loop, and an application, which is an asyncio program by nature."""
+ASYNCIO_ALLOWED: Final = frozenset({"receiver.bridge", "tasks", "eventloop", "guest", "embedding", "both.demo"})
+"""The bridges, the reactor's loop, and an application, which is an asyncio program by nature."""
 
 STRUCT_ALLOWED: Final = "wire"
 

@@ -1,4 +1,4 @@
-"""What C{twistd} lists: three names, and the modules that are imported only when one of them is used."""
+"""What C{twistd} lists: four names, and the modules that are imported only when one of them is used."""
 
 from twisted.application.service import ServiceMaker
 
@@ -16,4 +16,10 @@ both = ServiceMaker(
     "anp_twisted.both.tap",
     "Both ends in one process, with a demo application.",
     "anp-both",
+)
+assistant = ServiceMaker(
+    "Assistant gateway",
+    "anp_twisted.assistant.tap",
+    "JSON-RPC over WebSocket and a chat page in front of an agent.",
+    "anp-assistant",
 )

@@ -1,4 +1,4 @@
-"""Rules of L{anp_twisted.gateway.ratelimit}."""
+"""Rules of L{anp_twisted.ratelimit}."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from anp_twisted.gateway.ratelimit import Buckets, Rule, charge
+from anp_twisted.ratelimit import Buckets, Rule, charge
 from anp_twisted.rates import Rate
 
 

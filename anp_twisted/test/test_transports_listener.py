@@ -1,4 +1,4 @@
-"""Tests for L{anp_twisted.gateway.listener}."""
+"""Tests for L{anp_twisted.transports.listener}."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.errors import SettingsError
-from anp_twisted.gateway.listener import Listener
+from anp_twisted.transports.listener import Listener
 
 
 class Port:

@@ -1,0 +1,1 @@
+"""What answers: agents of several kinds behind one way to run them."""
