@@ -94,6 +94,10 @@ class Limits:
     closing: float = 5.0
     """From our WebSocket close to the end of the socket: time for what was sent before it to arrive."""
 
+    # --- identity ---------------------------------------------------------
+    authentications: int = 256
+    """Proofs of identity being judged at once: each may hold a connection while a key is fetched."""
+
     # --- the balance ----------------------------------------------------
     in_flight: int = 100
     """Requests one receiver works on at once, unless it advertises less."""

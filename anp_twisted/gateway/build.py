@@ -15,7 +15,7 @@ from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint, T
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamServerEndpoint
 
 from anp_twisted.access import AccessRecord
-from anp_twisted.auth.bearer import presented, verify
+from anp_twisted.auth.authenticator import SharedToken, Ways
 from anp_twisted.config.tables import FrontSettings
 from anp_twisted.errors import SettingsError
 from anp_twisted.eventloop import soon
@@ -31,26 +31,9 @@ from anp_twisted.limits import DEFAULT_LIMITS, Limits
 from anp_twisted.networks import Networks
 from anp_twisted.transports.tls import server_options
 
-#: The identity of every receiver that shows the one token.
-_IDENTITY = "receiver"
-
 _WITH_TLS = ("ssl:", "tls:", "txtorcon:")
 _PROXIED = "haproxy:"
 _NO_NETWORKS = Networks(())
-
-
-def identify_by(token: str) -> Callable[[bytes], str | None]:
-    """
-    Make the check of a receiver's C{Authorization} field.
-
-    @param token: the secret that all receivers share.
-    @return: from the field's value to an identity.
-    """
-
-    def identify(value: bytes) -> str | None:
-        return _IDENTITY if verify(presented(str(value, "latin-1")), token) else None
-
-    return identify
 
 
 def build_gateway(
@@ -78,7 +61,7 @@ def build_gateway(
         soon=soon(reactor),
         wall=time.time,  # noqa: TID251 - where the time of day comes in
         request_id=RequestIds(secrets.token_bytes),
-        identify=identify_by(token),
+        authenticator=Ways([SharedToken(token)]),
         record=record,
         announce=announce,
     )

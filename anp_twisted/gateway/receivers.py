@@ -15,6 +15,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from anp_twisted.auth.identity import Identity
 from anp_twisted.errors import ANPError, Code
 from anp_twisted.gateway.balancer import Member, Pool
 from anp_twisted.gateway.routes import RouteTable
@@ -122,7 +123,7 @@ class Receivers:
         self._clock = clock
         self._limits = limits
         self._by_link: dict[Link, Receiver] = {}
-        self._by_number: dict[tuple[str, str, int], Receiver] = {}
+        self._by_number: dict[tuple[Identity, str, int], Receiver] = {}
         self._processes: dict[object, Process] = {}
 
     def __len__(self) -> int:

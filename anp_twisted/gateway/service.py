@@ -21,10 +21,13 @@ from twisted.logger import Logger
 
 from anp_twisted import __version__
 from anp_twisted.access import AccessRecord
+from anp_twisted.auth.authenticator import Authenticator
+from anp_twisted.auth.identity import Identity
 from anp_twisted.gateway.admission import Admission
 from anp_twisted.gateway.doors import Doors, GuardedFactory
+from anp_twisted.gateway.entrance import Interview, LinkEntrance
 from anp_twisted.gateway.exchanges import Exchanges
-from anp_twisted.gateway.front import Front, LinkEntrance, LinkFront
+from anp_twisted.gateway.front import Front, LinkFront
 from anp_twisted.gateway.listener import Listener
 from anp_twisted.gateway.receivers import Receivers
 from anp_twisted.gateway.routes import RouteTable
@@ -54,8 +57,7 @@ class Surroundings:
     @ivar soon: runs a function at the end of this turn of the reactor.
     @ivar wall: the time of day, in seconds since the epoch.
     @ivar request_id: makes the id of the next request.
-    @ivar identify: from the value of C{Authorization} to the identity of a
-        receiver, or C{None} when it proves none.
+    @ivar authenticator: judges who receivers are.
     @ivar record: gets one record for each request that ended.
     @ivar announce: gets the public URL when everything listens.
     """
@@ -64,7 +66,7 @@ class Surroundings:
     soon: Soon
     wall: Callable[[], float]
     request_id: Callable[[], str]
-    identify: Callable[[bytes], str | None]
+    authenticator: Authenticator
     record: Callable[[AccessRecord], None]
     announce: Callable[[str], None]
 
@@ -134,7 +136,7 @@ class GatewayService(MultiService):
         self.receivers = Receivers(RouteTable(), around.clock, limits, shared_by=place.among)
         self.exchanges = self._make_exchanges(CallerSockets(around.clock, limits, compression=compression))
         links = LinkServerFactory(around.clock, around.soon, limits, self.receivers, self._hello)
-        self.entrance = LinkEntrance(links, around.identify)
+        self.entrance = LinkEntrance(links, Interview(around.authenticator, around.clock, limits))
         front = Front(
             self.exchanges,
             self.entrance,
@@ -289,7 +291,7 @@ class GatewayService(MultiService):
         """Forget the paths whose receivers have been gone too long."""
         self.receivers.forget_empty(self._around.clock.seconds() - self._limits.route_memory)
 
-    def _hello(self, identity: str) -> Hello:
+    def _hello(self, identity: Identity) -> Hello:
         """Say who we are to a receiver; it opens no streams."""
         limits = self._limits
         return Hello(

@@ -68,6 +68,12 @@ class Answering(Protocol):
         """
 
     @property
+    def certificate(self) -> str:
+        """
+        The name in the caller's certificate, if TLS has verified one, else nothing.
+        """
+
+    @property
     def staying(self) -> bool:
         """
         C{False} once the connection shall end after the current answer.
@@ -236,6 +242,13 @@ class PublicRequest:
         How far the answer has come.
         """
         return self._answer
+
+    @property
+    def certificate(self) -> str:
+        """
+        The name in the caller's certificate, if TLS has verified one, else nothing.
+        """
+        return self._channel.certificate
 
     @property
     def awaits_continue(self) -> bool:

@@ -8,34 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.config.tables import GatewaySettings
 from anp_twisted.errors import CredentialError, SettingsError
-from anp_twisted.gateway.build import build_gateway, identify_by, string_listener, tcp_listener
+from anp_twisted.gateway.build import build_gateway, string_listener, tcp_listener
 from anp_twisted.http.crowd import Verdict
 from anp_twisted.networks import Networks
-
-
-class IdentifyTests(SynchronousTestCase):
-    """Who is a receiver."""
-
-    def test_token(self) -> None:
-        """The right token alone, whatever the spelling of the scheme."""
-        identify = identify_by("right")
-        for value in (b"Bearer right", b"bearer right", b"BEARER  right"):
-            self.assertEqual(identify(value), "receiver")
-        for value in (
-            b"",
-            b"right",
-            b"Bearer",
-            b"Bearer wrong",
-            b"Bearer righ",
-            b"Bearer rightx",
-            b"Basic right",
-            b"\xff",
-        ):
-            self.assertIsNone(identify(value), value)
-
-    def test_no_token(self) -> None:
-        """An empty token admits nobody."""
-        self.assertIsNone(identify_by("")(b"Bearer "))
 
 
 class ListenerTests(SynchronousTestCase):

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from anp_twisted.auth.identity import Identity, Kind
 from anp_twisted.errors import ANPError
 from anp_twisted.gateway.receivers import Receivers
 from anp_twisted.gateway.routes import RouteTable
@@ -176,7 +177,9 @@ class LinksTests(SynchronousTestCase):
     def test_same_number_elsewhere(self) -> None:
         """The numbers of one process are nothing to another, nor to a process of another identity."""
         self.lab.connect(instance="q", link=0)
-        link = LinkInMemory(self.lab, self.lab.hello(instance="p", link=0, capacity=3), identity="somebody else")
+        link = LinkInMemory(
+            self.lab, self.lab.hello(instance="p", link=0, capacity=3), identity=Identity(Kind.TOKEN, "somebody else")
+        )
         self.lab.links.append(link)
         self.lab.settle()
         (pool,) = self.lab.receivers.routes.pools()

@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from anp_twisted.auth.identity import RECEIVER
 from anp_twisted.errors import ANPError, Code, ConnectionClosed, FrameError, LinkLost, LinkSilent
 from anp_twisted.limits import Limits
 from anp_twisted.session import events
@@ -66,7 +67,7 @@ class Side:
         self.turns = turns
         connection = Connection(role, hello(LIMITS), LIMITS)
         wiring = Wiring(clock, turns.soon, LIMITS, self.owner)
-        self.link = Link(self.socket, connection, wiring, identity="me", remote="there")
+        self.link = Link(self.socket, connection, wiring, identity=RECEIVER, remote="there")
 
     def open(self) -> None:
         """Open the WebSocket."""

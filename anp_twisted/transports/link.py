@@ -26,6 +26,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from anp_twisted.auth.identity import NOBODY, Identity
 from anp_twisted.errors import ANPError, Code, ConnectionClosed, ConnectionFault, LinkSilent, RemoteError
 from anp_twisted.limits import KIB, Limits
 from anp_twisted.session.connection import Connection, Role
@@ -176,7 +177,7 @@ class Link:
     One connection with one peer.
 
     @ivar connection: the session; after any call to it or to one of its streams, call L{wake}.
-    @ivar identity: who the peer has proved to be; nothing on the side that dials.
+    @ivar identity: who the peer has proved to be; nobody on the side that dials.
     @ivar remote: the address of the peer, for people.
     @ivar limits: the caps it works under.
     @ivar state: where in its life it is.
@@ -186,7 +187,7 @@ class Link:
     log = Logger()
 
     def __init__(
-        self, socket: Socket, connection: Connection, wiring: Wiring, *, identity: str = "", remote: str = ""
+        self, socket: Socket, connection: Connection, wiring: Wiring, *, identity: Identity = NOBODY, remote: str = ""
     ) -> None:
         self.connection = connection
         self.identity = identity

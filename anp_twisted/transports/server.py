@@ -15,6 +15,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.interfaces import IProtocol, IReactorTime
 
+from anp_twisted.auth.identity import Identity
 from anp_twisted.limits import Limits
 from anp_twisted.problems import problem
 from anp_twisted.session.connection import Connection, Role
@@ -69,7 +70,7 @@ class LinkServerFactory:
     """Makes the gateway's ends of links."""
 
     def __init__(
-        self, clock: IReactorTime, soon: Soon, limits: Limits, owner: LinkOwner, hello: Callable[[str], Hello]
+        self, clock: IReactorTime, soon: Soon, limits: Limits, owner: LinkOwner, hello: Callable[[Identity], Hello]
     ) -> None:
         """
         @param hello: makes our HELLO for a peer of that identity.
@@ -79,7 +80,7 @@ class LinkServerFactory:
         self._autobahn = WebSocketServerFactory(server="", reactor=clock)
         set_options(self._autobahn, limits)
 
-    def protocol(self, identity: str, address: tuple[str, int]) -> IProtocol:
+    def protocol(self, identity: Identity, address: tuple[str, int]) -> IProtocol:
         """
         Make the protocol that takes over a connection.
 
