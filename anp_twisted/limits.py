@@ -98,6 +98,18 @@ class Limits:
     authentications: int = 256
     """Proofs of identity being judged at once: each may hold a connection while a key is fetched."""
 
+    # --- the registry -----------------------------------------------------
+    registry_poll: float = 1.0
+    """Between two looks for changes: one row is read, and what was revoked elsewhere is at most this old."""
+    registry_patience: float = 1.0
+    """For the database to say who somebody new is; then nobody knows, and he stays out."""
+    registry_gap: float = 0.1
+    """Between two looks that unknown tokens cause: strangers must not make the database busy."""
+    registry_reread: float = 300.0
+    """After which all of it is read again, since other programs may change a table and leave no trace."""
+    registered_places: int = 1024
+    """Places of one receiver that the registry says it has: each costs a little at each of its requests."""
+
     # --- the balance ----------------------------------------------------
     in_flight: int = 100
     """Requests one receiver works on at once, unless it advertises less."""

@@ -183,6 +183,13 @@ class GatewaySettings(FrontSettings, CommonSettings):
     management_port: int | None = setting(
         kinds.OPTIONAL_PORT, "Port on 127.0.0.1 with /health and /stats; off is none.", 9878
     )
+    database: str | None = setting(
+        kinds.DATABASE,
+        "Where tokens and routes are registered: a database that gateways share, instead of registry.sqlite in "
+        "--state-dir.",
+        None,
+        secret=True,
+    )
     workers: int = setting(
         kinds.whole_number("NUMBER", 1, _CAPS.workers), "Processes that share the port, to use several cores.", 1
     )

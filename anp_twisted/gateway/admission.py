@@ -19,6 +19,7 @@ from anp_twisted.headers import Header
 from anp_twisted.http.request import PublicRequest
 from anp_twisted.networks import caller_key
 from anp_twisted.problems import Source
+from anp_twisted.registry.book import NOTHING, Book
 
 _SHOWN_ID: Final = frozenset({REQUEST_ID})
 _NOTHING: Final[frozenset[bytes]] = frozenset()
@@ -112,13 +113,28 @@ class Admission:
         self._access = access
         self._by_caller = by_caller
         self._routes = routes
+        self._book = NOTHING
         self._body = body
         self._bodies_differ = any(route.body is not None for route in routes.values())
         self._shows_ids = shows_ids != "off"
         self.forwards_ids = shows_ids == "all"
         self._seconds = seconds
-        self._idle = not access and by_caller is None and not routes
+        self._open = not access and by_caller is None
+        self._idle = self._open and not routes
         self.refused = dict.fromkeys(("denied", "limited", "crowded", "too_large"), 0)
+
+    def adopt(self, book: Book) -> None:
+        """
+        Go over to the options of the registry as they are now.
+
+        @param book: the same one again is no news.
+        """
+        if book is self._book:
+            return
+        self._book = book
+        self._routes.adopt(book.options())
+        self._bodies_differ = any(route.body is not None for route in self._routes.values())
+        self._idle = self._open and not self._routes
 
     # --- who -------------------------------------------------------------
 
@@ -167,7 +183,7 @@ class Admission:
         """
         if self._idle:
             return None
-        route = self._routes.match(request.target)
+        route = self._routes.match_wide(request.host, request.target)
         if not self._admits(route, request.client[0]):
             return self._refuse("denied", (403, "gateway", "this address may not call here"))
         if route is not None and route.cors is not None and request.method == b"OPTIONS":

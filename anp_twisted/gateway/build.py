@@ -15,8 +15,8 @@ from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint, T
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamServerEndpoint
 
 from anp_twisted.access import AccessRecord
-from anp_twisted.auth.authenticator import SharedToken, Ways
-from anp_twisted.config.tables import FrontSettings
+from anp_twisted.auth.authenticator import Authenticator, SharedToken, Ways
+from anp_twisted.config.tables import FrontSettings, GatewaySettings
 from anp_twisted.errors import SettingsError
 from anp_twisted.eventloop import soon
 from anp_twisted.gateway.admission import Admission
@@ -29,10 +29,16 @@ from anp_twisted.http.head import valid_host
 from anp_twisted.http.proxied import ProxiedFactory
 from anp_twisted.limits import DEFAULT_LIMITS, Limits
 from anp_twisted.networks import Networks
+from anp_twisted.registry.authenticator import AfterRegistry, BearerTokens
+from anp_twisted.registry.service import Registry
+from anp_twisted.registry.source import Source
+from anp_twisted.threads import OwnThreads
 from anp_twisted.transports.tls import server_options
 
 _WITH_TLS = ("ssl:", "tls:", "txtorcon:")
 _PROXIED = "haproxy:"
+_REGISTRY_THREADS = 3
+"""One reads, one changes, and one may hang."""
 _NO_NETWORKS = Networks(())
 
 
@@ -45,6 +51,7 @@ def build_gateway(
     announce: Callable[[str], None],
     record: Callable[[AccessRecord], None],
     place: Place = Place(),  # noqa: B008 - a value that nothing can change
+    registry: Registry | None = None,
 ) -> GatewayService:
     """
     Make a gateway without listeners.
@@ -54,14 +61,16 @@ def build_gateway(
     @param announce: gets the public URL when everything listens.
     @param record: gets one record for each request that ended.
     @param place: which process this is, where the gateway has several.
+    @param registry: whose tokens and places those are; without one the token is all there is.
     """
     clock: IReactorTime = reactor
+    wall = time.time  # noqa: TID251 - where the time of day comes in
     around = Surroundings(
         clock=clock,
         soon=soon(reactor),
-        wall=time.time,  # noqa: TID251 - where the time of day comes in
+        wall=wall,
         request_id=RequestIds(secrets.token_bytes),
-        authenticator=Ways([SharedToken(token)]),
+        authenticator=build_authenticator(token, registry, wall),
         record=record,
         announce=announce,
     )
@@ -73,7 +82,30 @@ def build_gateway(
         compression=settings.websocket_compression,
         admission=build_admission(settings, limits, clock),
         place=place,
+        registry=registry,
     )
+
+
+def build_registry(reactor: Any, settings: GatewaySettings) -> Registry:
+    """
+    Make what knows the registry of a gateway; it is read when it is started.
+
+    @raise SettingsError: if the database can never be used.
+    """
+    source = Source(settings.database, settings.state_dir)
+    return Registry(source, OwnThreads(reactor, "anp-registry", _REGISTRY_THREADS), reactor, settings.limits())
+
+
+def build_authenticator(token: str, registry: Registry | None, wall: Callable[[], float]) -> Authenticator:
+    """
+    Make what judges receivers.
+
+    @param token: the secret that all of them may show.
+    @param wall: the time of day.
+    """
+    if registry is None:
+        return Ways([SharedToken(token)])
+    return AfterRegistry(Ways([BearerTokens(token, registry, wall)]), registry)
 
 
 def build_admission(settings: FrontSettings, limits: Limits, clock: IReactorTime) -> Admission:

@@ -111,7 +111,7 @@ class Front:
             if isinstance(admitted, Refusal | Preflight):
                 self._stay(request, number, admitted)
                 return
-            pool = self._exchanges.receivers.routes.match(request.target)
+            pool = self._exchanges.receivers.routes.match(request.host, request.target)
         except AmbiguousTarget:
             self._exchanges.refuse(request, number, (400, "route", "the target can be read in more than one way"))
             return

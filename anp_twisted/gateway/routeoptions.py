@@ -17,8 +17,9 @@ from anp_twisted.gateway.cors import Cors
 from anp_twisted.gateway.ratelimit import Buckets, Rule
 from anp_twisted.headers import Header
 from anp_twisted.networks import Networks
-from anp_twisted.paths import Prefixes, prefix_key
+from anp_twisted.places import Place, Places, parse_place
 from anp_twisted.rates import Rate
+from anp_twisted.registry.rows import RouteRow
 
 CORS_FIELDS: Final = frozenset(
     b"access-control-allow-" + name for name in (b"origin", b"credentials", b"methods", b"headers")
@@ -110,14 +111,40 @@ class RouteOptions:
         return [("route-caller", self.by_caller), ("route", self.by_all)]
 
 
-class OptionsTable(Prefixes[RouteOptions]):
-    """The options by prefix."""
+class OptionsTable(Places[RouteOptions]):
+    """The options by place."""
 
     def __init__(self, settings: Iterable[tuple[str, RouteSettings]], most_buckets: int) -> None:
         """
-        @param settings: pairs of a prefix that can be read in one way only and its options.
+        @param settings: pairs of a place, as L{parse_place} reads it, and its options.
         @param most_buckets: how many buckets one rule keeps.
         """
         super().__init__()
-        for prefix, one in settings:
-            self.put(prefix_key(prefix), RouteOptions(one, most_buckets))
+        self._most_buckets = most_buckets
+        self._fixed: set[Place] = set()
+        self._registered: dict[Place, tuple[RouteSettings, RouteOptions]] = {}
+        for text, one in settings:
+            place = parse_place(text)
+            self._fixed.add(place)
+            self.put(place, RouteOptions(one, most_buckets))
+
+    def adopt(self, rows: Iterable[RouteRow]) -> None:
+        """
+        Go over to the options that the registry has now.
+
+        The operator's own settings hold in their places, whatever it says. Options
+        that are as before keep what they have counted.
+
+        @param rows: those that have options.
+        """
+        before, self._registered = self._registered, {}
+        for row in rows:
+            if row.options is None or row.place in self._fixed:
+                continue
+            known = before.pop(row.place, None)
+            if known is None or known[0] != row.options:
+                known = row.options, RouteOptions(row.options, self._most_buckets)
+                self.put(row.place, known[1])
+            self._registered[row.place] = known
+        for place in before:
+            self.drop(place)

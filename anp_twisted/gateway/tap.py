@@ -80,7 +80,7 @@ def _make_gateway(options: Options, log: OperatorLog, token: str) -> GatewayServ
     """Build a gateway of one process."""
     from twisted.internet import reactor
 
-    from anp_twisted.gateway.build import build_gateway
+    from anp_twisted.gateway.build import build_gateway, build_registry
 
     settings = options.settings
     gateway = build_gateway(
@@ -90,6 +90,7 @@ def _make_gateway(options: Options, log: OperatorLog, token: str) -> GatewayServ
         token=token,
         announce=log.first.announce,
         record=log.record,
+        registry=build_registry(reactor, settings),
     )
     _add_listeners(gateway, settings)
     return gateway

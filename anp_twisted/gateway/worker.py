@@ -185,7 +185,7 @@ class Program:
 
     def _make(self) -> GatewayService:
         """Build the gateway of this process."""
-        from anp_twisted.gateway.build import build_gateway
+        from anp_twisted.gateway.build import build_gateway, build_registry
 
         given = self._assignment
         settings = given.settings
@@ -198,6 +198,7 @@ class Program:
             announce=lambda url: report(Ready(url)),
             record=self._record if wanted else _drop,
             place=Place(given.number, given.among),
+            registry=build_registry(self._reactor, settings),
         )
 
     def _start(self, top: MultiService) -> None:
