@@ -41,6 +41,7 @@ from anp_twisted.transports.caller import CallerSockets
 from anp_twisted.transports.link import Link, Soon
 from anp_twisted.transports.link import State as LinkState
 from anp_twisted.transports.server import LinkServerFactory
+from anp_twisted.transports.versions import Legacy
 from anp_twisted.wire import v2
 from anp_twisted.wire.heads import Hello
 
@@ -63,6 +64,7 @@ class Surroundings:
     @ivar authenticator: judges who receivers are.
     @ivar record: gets one record for each request that ended.
     @ivar announce: gets the public URL when everything listens.
+    @ivar legacy: for receivers of version 1; without it, there are none.
     """
 
     clock: IReactorTime
@@ -72,6 +74,7 @@ class Surroundings:
     authenticator: Authenticator
     record: Callable[[AccessRecord], None]
     announce: Callable[[str], None]
+    legacy: Legacy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ class GatewayService(MultiService):
         territory = Territory(around.wall, limits)
         self.receivers = Receivers(RouteTable(), around.clock, limits, shared_by=place.among, territory=territory)
         self.exchanges = self._make_exchanges(CallerSockets(around.clock, limits, compression=compression))
-        links = LinkServerFactory(around.clock, around.soon, limits, self.receivers, self._hello)
+        links = LinkServerFactory(around.clock, around.soon, limits, self.receivers, self._hello, legacy=around.legacy)
         self.entrance = LinkEntrance(links, Interview(around.authenticator, around.clock, limits))
         front = self._make_front(health_path, admission)
         self._admission = admission

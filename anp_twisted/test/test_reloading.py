@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from anp_twisted.errors import SettingsError
 from anp_twisted.reloading import Commit, Reloader, reload_on_hangup
@@ -39,6 +40,19 @@ class Part:
         return commit if self.later is None else self.later.addCallback(lambda _: commit)
 
 
+@implementer(ILogObserver)
+class Errors:
+    """Keeps what is logged for the operator."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        """Take an event."""
+        if "error" in event:
+            self.kept.append(str(event["error"]))
+
+
 class Wrong(Part):
     """Fails at one version of the settings, as nothing should."""
 
@@ -67,9 +81,9 @@ class ReloaderTests(SynchronousTestCase):
         """Read from a list."""
         self.versions = ["one", "two", "three"]
         self.reloader: Reloader[str] = Reloader(self.read)
-        self.events: list[Any] = []
-        globalLogPublisher.addObserver(self.events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        self.errors = Errors()
+        globalLogPublisher.addObserver(self.errors)
+        self.addCleanup(globalLogPublisher.removeObserver, self.errors)
 
     def read(self) -> str:
         """Read the next version."""
@@ -79,10 +93,6 @@ class ReloaderTests(SynchronousTestCase):
         """Add parts."""
         for part in parts:
             self.reloader.add(part)
-
-    def said(self) -> list[str]:
-        """What was logged with a text for the operator."""
-        return [str(event["error"]) for event in self.events if "error" in event]
 
     def test_all(self) -> None:
         """Every part goes over."""
@@ -99,7 +109,7 @@ class ReloaderTests(SynchronousTestCase):
         self.reloader.reload()
         self.assertEqual([part.value for part in parts], ["old"] * 3)
         self.assertEqual((self.reloader.reloads, self.reloader.refused), (0, 1))
-        self.assertEqual(self.said(), ["no such file"])
+        self.assertEqual(self.errors.kept, ["no such file"])
 
     def test_unreadable(self) -> None:
         """Settings that cannot be read reach no part."""
@@ -112,7 +122,7 @@ class ReloaderTests(SynchronousTestCase):
         reloader.add(part)
         reloader.reload()
         self.assertEqual((part.prepared, reloader.refused), ([], 1))
-        self.assertEqual(self.said(), ["anp.toml is not TOML"])
+        self.assertEqual(self.errors.kept, ["anp.toml is not TOML"])
 
     def test_later(self) -> None:
         """Who is quick waits for who is not."""
@@ -132,7 +142,7 @@ class ReloaderTests(SynchronousTestCase):
         self.reloader.reload()
         slow.errback(SettingsError("the database is away"))
         self.assertEqual((quick.value, late.value), ("old", "old"))
-        self.assertEqual(self.said(), ["the database is away"])
+        self.assertEqual(self.errors.kept, ["the database is away"])
 
     def test_meanwhile(self) -> None:
         """However often it is asked for meanwhile, there is one more, with what is there by then."""

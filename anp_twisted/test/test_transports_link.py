@@ -17,6 +17,7 @@ from anp_twisted.errors import ANPError, Code, ConnectionClosed, FrameError, Lin
 from anp_twisted.limits import Limits
 from anp_twisted.session import events
 from anp_twisted.session.connection import Connection, Role
+from anp_twisted.session.speech import Message
 from anp_twisted.test.wires import Owner, StreamLog, Turns, hello
 from anp_twisted.transports.link import BURST, Flood, Link, State, Wiring
 from anp_twisted.wire import v2
@@ -36,12 +37,12 @@ class FakeSocket:
     """
 
     def __init__(self) -> None:
-        self.sent: list[bytes] = []
+        self.sent: list[Any] = []
         self.said: list[Any] = []
         self.producer: IPushProducer | None = None
         self.on_send: Callable[[], None] = lambda: None
 
-    def send(self, frames: list[bytes]) -> None:
+    def send(self, frames: list[Message]) -> None:
         self.sent += frames
         self.on_send()
 
@@ -74,7 +75,7 @@ class Side:
         self.link.socket_made()
         self.link.socket_open()
 
-    def hear(self, frames: list[bytes]) -> None:
+    def hear(self, frames: list[Any]) -> None:
         """Receive frames."""
         for frame in frames:
             self.link.bytes_received()
