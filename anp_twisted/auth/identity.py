@@ -9,6 +9,7 @@ routes, so two that are equal are the same to the gateway.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -61,6 +62,38 @@ class Identity:
         if self.paths is None:
             return True
         return any(key == path or key.startswith(path + b"/") for path in self.paths)
+
+
+@dataclass(frozen=True, slots=True)
+class DidRule:
+    """
+    Who of those that prove a DID may connect.
+
+    @ivar name: a DID, or the beginning of some.
+    @ivar beginning: which of both.
+    @ivar paths: the prefixes that they may serve; C{None} is any.
+    """
+
+    name: str
+    beginning: bool = False
+    paths: frozenset[bytes] | None = None
+
+    def fits(self, did: str) -> bool:
+        """
+        @return: whether it is about this DID.
+        """
+        return did.startswith(self.name) if self.beginning else did == self.name
+
+
+def scope_of(rules: Iterable[DidRule], did: str) -> tuple[bool, frozenset[bytes] | None]:
+    """
+    @return: whether a DID may connect, and the prefixes that it may serve, of all rules about it together;
+        C{None} is any.
+    """
+    fitting = [rule.paths for rule in rules if rule.fits(did)]
+    if not fitting or None in fitting:
+        return bool(fitting), None
+    return True, frozenset().union(*(paths for paths in fitting if paths is not None))
 
 
 NOBODY = Identity(Kind.TOKEN, "")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from anp_twisted.config import kinds
+from anp_twisted.config.identity import ProofSettings, SignerSettings
 from anp_twisted.config.mounts import Mount, Sort, mounted, mounts_of
 from anp_twisted.config.routes import NETWORK, PROXY, RATE, ROUTES, RouteSettings
 from anp_twisted.config.schema import Places, setting, settings_of
@@ -164,7 +165,7 @@ class FrontSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(FrontSettings, CommonSettings):
+class GatewaySettings(ProofSettings, FrontSettings, CommonSettings):
     """C{twistd anp-gateway}."""
 
     port: int = setting(kinds.PORT, "Public TCP port: HTTP/1.1, and receivers at /ws; 0 takes any free one.", 9877)
@@ -207,6 +208,8 @@ class GatewaySettings(FrontSettings, CommonSettings):
             raise SettingsError(
                 "tls-cert has no listener to serve: with --listen, write ssl:… or tls:… into the endpoint"
             )
+
+        self.check_proofs(tls=self.tls_cert is not None, public_url=self.public_url)
 
     def limits(self) -> Limits:
         """
@@ -323,7 +326,7 @@ class BackendSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReceiverSettings(BackendSettings, ProcessSettings, CommonSettings):
+class ReceiverSettings(SignerSettings, BackendSettings, ProcessSettings, CommonSettings):
     """C{twistd anp-receiver}."""
 
     gateway: tuple[str, ...] = setting(
@@ -366,6 +369,7 @@ class ReceiverSettings(BackendSettings, ProcessSettings, CommonSettings):
         """
         super().__post_init__()
         self.check_backends()
+        self.check_signer()
         if not self.mounts():
             raise SettingsError(
                 "--app is missing: name an ASGI application with --app, an HTTP server with --target, "

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
@@ -21,6 +22,7 @@ from anp_twisted.errors import SettingsError
 from anp_twisted.eventloop import soon
 from anp_twisted.gateway.admission import Admission
 from anp_twisted.gateway.callers import TrustedProxies
+from anp_twisted.gateway.identities import NO_IDENTITIES, Identities
 from anp_twisted.gateway.listener import Listener
 from anp_twisted.gateway.requestids import RequestIds
 from anp_twisted.gateway.routeoptions import AccessList, OptionsTable, buckets_of
@@ -34,6 +36,7 @@ from anp_twisted.registry.service import Registry
 from anp_twisted.registry.source import Source
 from anp_twisted.threads import OwnThreads
 from anp_twisted.transports.tls import server_options
+from anp_twisted.transports.versions import Legacy
 
 _WITH_TLS = ("ssl:", "tls:", "txtorcon:")
 _PROXIED = "haproxy:"
@@ -52,6 +55,7 @@ def build_gateway(
     record: Callable[[AccessRecord], None],
     place: Place = Place(),  # noqa: B008 - a value that nothing can change
     registry: Registry | None = None,
+    identities: Identities = NO_IDENTITIES,
 ) -> GatewayService:
     """
     Make a gateway without listeners.
@@ -62,6 +66,7 @@ def build_gateway(
     @param record: gets one record for each request that ended.
     @param place: which process this is, where the gateway has several.
     @param registry: whose tokens and places those are; without one the token is all there is.
+    @param identities: judges what is proved in other ways.
     """
     clock: IReactorTime = reactor
     wall = time.time  # noqa: TID251 - where the time of day comes in
@@ -70,11 +75,12 @@ def build_gateway(
         soon=soon(reactor),
         wall=wall,
         request_id=RequestIds(secrets.token_bytes),
-        authenticator=build_authenticator(token, registry, wall),
+        authenticator=build_authenticator(token, registry, wall, identities.receivers),
         record=record,
         announce=announce,
+        legacy=Legacy(wall, lambda: str(uuid.uuid4())),
     )
-    return GatewayService(
+    gateway = GatewayService(
         around,
         limits,
         health_path=settings.health_path,
@@ -84,6 +90,9 @@ def build_gateway(
         place=place,
         registry=registry,
     )
+    if identities.service is not None:
+        identities.service.setServiceParent(gateway)
+    return gateway
 
 
 def build_registry(reactor: Any, settings: GatewaySettings) -> Registry:
@@ -96,16 +105,19 @@ def build_registry(reactor: Any, settings: GatewaySettings) -> Registry:
     return Registry(source, OwnThreads(reactor, "anp-registry", _REGISTRY_THREADS), reactor, settings.limits())
 
 
-def build_authenticator(token: str, registry: Registry | None, wall: Callable[[], float]) -> Authenticator:
+def build_authenticator(
+    token: str, registry: Registry | None, wall: Callable[[], float], more: Sequence[Authenticator] = ()
+) -> Authenticator:
     """
     Make what judges receivers.
 
     @param token: the secret that all of them may show.
     @param wall: the time of day.
+    @param more: other ways to prove an identity.
     """
     if registry is None:
-        return Ways([SharedToken(token)])
-    return AfterRegistry(Ways([BearerTokens(token, registry, wall)]), registry)
+        return Ways([SharedToken(token), *more])
+    return AfterRegistry(Ways([BearerTokens(token, registry, wall), *more]), registry)
 
 
 def build_admission(settings: FrontSettings, limits: Limits, clock: IReactorTime) -> Admission:
@@ -129,13 +141,13 @@ def tcp_listener(
     *,
     host: str,
     port: int,
-    tls: tuple[str, str] | None = None,
+    tls: tuple[str, str, str | None] | None = None,
     pausable: bool = True,
 ) -> Listener:
     """
     Make a listener on a host and a port.
 
-    @param tls: the paths of a certificate chain and its key.
+    @param tls: the paths of a certificate chain, of its key, and of the authorities of client certificates, if any.
     @param pausable: whether it may be paused where descriptors run out.
     @raise CredentialError: if they cannot be used.
     """

@@ -19,7 +19,7 @@ from anp_twisted.auth.authenticator import Authenticator
 from anp_twisted.auth.identity import Credentials, Identity
 from anp_twisted.errors import CredentialsRefused
 from anp_twisted.headers import Header, get_all, tokens
-from anp_twisted.http.request import PublicRequest
+from anp_twisted.http.request import Answer, PublicRequest
 from anp_twisted.limits import Limits
 from anp_twisted.paths import path_of
 from anp_twisted.problems import Source
@@ -146,10 +146,11 @@ class LinkEntrance:
             self._turn_away(request, refuse, CredentialsRefused(what[2], what[0], title=what[2]))
             return
         verdict = self._interview.ask(credentials_of(request))
-        if not verdict.called:
-            request.attach(Pending(verdict))
         verdict.addCallback(partial(self._admit, request))
         verdict.addErrback(partial(self._refused, request, refuse))
+        # A Deferred that waits for another one counts as called, so the request says whether there was a verdict.
+        if request.answer is Answer.WAITING:
+            request.attach(Pending(verdict))
 
     def is_for(self, request: PublicRequest) -> bool:
         """

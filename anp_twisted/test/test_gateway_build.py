@@ -31,7 +31,7 @@ class ListenerTests(SynchronousTestCase):
     def test_tls(self) -> None:
         """A certificate that is not there is said at once."""
         with self.assertRaises(CredentialError):
-            tcp_listener(self.reactor, Factory(), host="127.0.0.1", port=1, tls=("no.pem", "no.key"))
+            tcp_listener(self.reactor, Factory(), host="127.0.0.1", port=1, tls=("no.pem", "no.key", None))
 
     def test_string(self) -> None:
         """An endpoint string, or a line that says why it is none."""

@@ -116,6 +116,17 @@ class EntranceTests(SynchronousTestCase):
         self.assertNotIn(b"secret", caller.received())
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
+    def test_inTwoSteps(self) -> None:
+        """A verdict may be one that waits for another."""
+        second: Deferred[Identity] = Deferred()
+        self.slow.authenticate = lambda credentials: succeed(None).addCallback(  # type: ignore[method-assign]
+            lambda _: second
+        )
+        self.knock()
+        self.assertEqual(self.links.asked, [])
+        second.callback(ALICE)
+        self.assertEqual([identity for identity, _ in self.links.asked], [ALICE])
+
     def test_atOnce(self) -> None:
         """A proof that is judged at once costs no wait."""
         self.slow.authenticate = lambda credentials: succeed(ALICE)  # type: ignore[method-assign]
