@@ -26,7 +26,7 @@ class RegistryTestCase(EndToEnd):
 
     def gateway(self, *options: str) -> Gateway:
         """Start a gateway that keeps its registry in that folder."""
-        return self.start_gateway("--state-dir=gate", "--host=127.0.0.1", *options)
+        return self.start_gateway("--state-dir=gate", "--host=127.0.0.1", "--connect-timeout=0.3", *options)
 
     def receiver(self, gateway: Gateway, secret: str, name: str, *options: str, connected: bool = True) -> Receiver:
         """Start a receiver whose application says its name."""
