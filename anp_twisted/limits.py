@@ -134,7 +134,7 @@ class Limits:
     v1_frame: int = 16 * MIB
     """One message of such a peer: it sends an answer whole, and a known gateway takes as much."""
     v1_part: int = 1 * MIB
-    """One frame to such a peer: the common WebSocket library of receivers takes no more; a larger answer is cut here."""
+    """One frame to such a peer: the common WebSocket library of receivers takes no more; larger answers are cut."""
     v1_request_chunks: int = 1
     """Frames of one request: most receivers take only whole ones, and one is deaf after the first chunk."""
     v1_answer: int = 16 * MIB

@@ -13,7 +13,7 @@ from anp_twisted.errors import CredentialError, SettingsError
 _LARGEST = 1024 * 1024
 """Bytes; a settings file is a few KiB."""
 
-_SECRETS = {"token": "a token", "shared_secret": "a secret"}
+_SECRETS = {"token": "a token", "shared_secret": "a secret", "password": "a password"}
 _WITH_PASSWORD = {"proxy": "the password of a proxy", "database": "the password of a database"}
 """What is secret in them stands before an at sign."""
 
@@ -43,7 +43,7 @@ def read_document(path: str) -> dict[str, Any]:
 def _secret(key: str, value: Any) -> str:
     """Name the secret in a value, if there is one."""
     if key in _SECRETS:
-        return _SECRETS[key]
+        return _SECRETS[key] if value else ""
     return _WITH_PASSWORD.get(key, "") if isinstance(value, str) and "@" in value else ""
 
 
@@ -58,9 +58,9 @@ def _parse(path: str, data: bytes) -> dict[str, Any]:
         raise SettingsError(f"{path} is not TOML: {error}") from None
 
 
-def _items(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What is at the top and in the sections."""
+def _items(document: Mapping[str, Any], depth: int = 3) -> Iterator[tuple[str, Any]]:
+    """What is at the top, in the sections, and in the tables in those."""
     for key, value in document.items():
         yield key, value
-        if isinstance(value, dict):
-            yield from value.items()
+        if depth and isinstance(value, dict):
+            yield from _items(value, depth - 1)

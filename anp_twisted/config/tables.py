@@ -13,6 +13,7 @@ from typing import Any
 
 from anp_twisted.config import kinds
 from anp_twisted.config.identity import ProofSettings, SignerSettings
+from anp_twisted.config.links import LinkSettings, PeerSettings
 from anp_twisted.config.mounts import Mount, Sort, mounted, mounts_of
 from anp_twisted.config.routes import NETWORK, PROXY, RATE, ROUTES, RouteSettings
 from anp_twisted.config.schema import Places, setting, settings_of
@@ -165,7 +166,7 @@ class FrontSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(ProofSettings, FrontSettings, CommonSettings):
+class GatewaySettings(ProofSettings, PeerSettings, LinkSettings, FrontSettings, CommonSettings):
     """C{twistd anp-gateway}."""
 
     port: int = setting(kinds.PORT, "Public TCP port: HTTP/1.1, and receivers at /ws; 0 takes any free one.", 9877)
@@ -192,6 +193,14 @@ class GatewaySettings(ProofSettings, FrontSettings, CommonSettings):
         secret=True,
     )
     workers: int = setting(
+    registry_reread: float = setting(
+        kinds.SOME_SECONDS,
+        "After which the whole registry is read again, besides what is known to have changed.",
+        _CAPS.registry_reread,
+    )
+    proof_age: float = setting(
+        kinds.SOME_SECONDS, "How old a signed proof of identity may be; it is remembered for as long.", _CAPS.proof_age
+    )
         kinds.whole_number("NUMBER", 1, _CAPS.workers), "Processes that share the port, to use several cores.", 1
     )
 
@@ -215,7 +224,14 @@ class GatewaySettings(ProofSettings, FrontSettings, CommonSettings):
         """
         @return: the caps this process works under.
         """
-        return replace(self.front_limits(), drain=self.drain)
+        return replace(
+            self.front_limits(),
+            drain=self.drain,
+            registry_reread=self.registry_reread,
+            proof_age=self.proof_age,
+            **self.link_limits(),
+            **self.peer_limits(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,7 +342,7 @@ class BackendSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReceiverSettings(SignerSettings, BackendSettings, ProcessSettings, CommonSettings):
+class ReceiverSettings(SignerSettings, LinkSettings, BackendSettings, ProcessSettings, CommonSettings):
     """C{twistd anp-receiver}."""
 
     gateway: tuple[str, ...] = setting(
@@ -360,6 +376,12 @@ class ReceiverSettings(SignerSettings, BackendSettings, ProcessSettings, CommonS
     )
     websocket_message_limit: int = setting(kinds.SIZE, "Largest message of a WebSocket.", _CAPS.websocket_message)
     cancel_grace: float = setting(
+    reconnect_delay: float = setting(
+        kinds.SOME_SECONDS,
+        "Longest first pause before a new attempt; each is drawn at random, and the bound doubles up to "
+        f"{_CAPS.reconnect_most:g} s.",
+        _CAPS.reconnect_first,
+    )
         kinds.SECONDS, "From http.disconnect to the cancellation of the application's task.", _CAPS.cancel_grace
     )
 
@@ -391,9 +413,12 @@ class ReceiverSettings(SignerSettings, BackendSettings, ProcessSettings, CommonS
 
 
 @dataclass(frozen=True, kw_only=True)
-class BothSettings(FrontSettings, BackendSettings, ProcessSettings, CommonSettings):
+class BothSettings(PeerSettings, LinkSettings, FrontSettings, BackendSettings, ProcessSettings, CommonSettings):
     """C{twistd anp-both}; without anything to serve it is the bundled demo."""
+            reconnect_first=self.reconnect_delay,
+            reconnect_most=max(self.reconnect_delay, _CAPS.reconnect_most),
 
+            **self.link_limits(),
     port: int = setting(kinds.PORT, "Public TCP port; 0 takes any free one.", 9877)
     host: str = setting(kinds.HOST, "Address to listen on; the default is this machine only.", "127.0.0.1")
     management_port: int | None = setting(
@@ -403,6 +428,9 @@ class BothSettings(FrontSettings, BackendSettings, ProcessSettings, CommonSettin
         kinds.SECONDS, "From http.disconnect to the cancellation of the application's task.", _CAPS.cancel_grace
     )
     overload_lag: float = setting(
+    wss_port: int | None = setting(kinds.OPTIONAL_PORT, "Second TCP port, for other receivers only.", None)
+    tls_cert: str | None = setting(kinds.FILE, "PEM certificate chain: TLS on --port and --wss-port.", None)
+    tls_key: str | None = setting(kinds.FILE, "PEM private key of --tls-cert.", None)
         kinds.SECONDS,
         "Delay of the event loop from which on new requests get 503; 0 is no mark, since an application delays it too.",
         0.0,
@@ -420,9 +448,18 @@ class BothSettings(FrontSettings, BackendSettings, ProcessSettings, CommonSettin
         """
         @return: the caps this process works under.
         """
-        return replace(self.front_limits(), cancel_grace=self.cancel_grace, drain=self.drain, **self.backend_limits())
+        return replace(
+            self.front_limits(),
+            cancel_grace=self.cancel_grace,
+            drain=self.drain,
+            **self.backend_limits(),
+            **self.link_limits(),
+            **self.peer_limits(),
+        )
 
 
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingsError("tls-cert and tls-key go together: one of them is missing")
 COMMANDS: dict[str, type[CommonSettings]] = {
     "gateway": GatewaySettings,
     "receiver": ReceiverSettings,

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from anp_twisted.auth.identity import RECEIVER, Identity, Kind
+from anp_twisted.auth.identity import RECEIVER
 from anp_twisted.errors import LinkSilent
 from anp_twisted.limits import DEFAULT_LIMITS, MIB, Limits
 from anp_twisted.session import events
@@ -17,7 +17,7 @@ from anp_twisted.session.connection import Role
 from anp_twisted.test.sessions import hello as plain_hello
 from anp_twisted.test.sessions import request, response
 from anp_twisted.test.test_transports_client import ClientTestCase
-from anp_twisted.test.test_transports_server import ServerTestCase, head
+from anp_twisted.test.test_transports_server import ALICE, ServerTestCase, head
 from anp_twisted.test.test_transports_websocket import frame
 from anp_twisted.test.wires import StreamLog, WireEnd, hello
 from anp_twisted.transports.client import LinkEndpoint
@@ -58,22 +58,20 @@ class VersionTests(SynchronousTestCase):
 
     def test_connection(self) -> None:
         """What a peer of version 1 does not say is filled in."""
-        made = legacy().connection(Role.GATEWAY, plain_hello(), DEFAULT_LIMITS, now=100.0, paths=["/a"])
+        made = legacy().connection(Role.GATEWAY, plain_hello(), DEFAULT_LIMITS, now=100.0)
         assert made.peer is not None
-        self.assertEqual((made.peer.versions, made.peer.paths, made.peer.instance), ([1], ["/a"], ""))
+        self.assertEqual((made.peer.versions, made.peer.paths, made.peer.instance), ([1], [], ""))
         self.assertEqual((made.peer.capacity, made.peer.features), (DEFAULT_LIMITS.v1_capacity, []))
 
 
 class GatewayLinkTests(ServerTestCase):
     """A gateway and the bytes of a receiver of version 1."""
 
-    identity = Identity(Kind.TOKEN, "alice", paths=frozenset({b"/b", b"/a"}))
-
     def setUp(self) -> None:
         super().setUp()
         self.factory = LinkServerFactory(self.clock, self.turns.soon, LIMITS, self.owner, self.hello, legacy=legacy())
         self.end = WireEnd()
-        self.protocol = self.factory.protocol(self.identity, ("192.0.2.7", 4711))
+        self.protocol = self.factory.protocol(ALICE, ("192.0.2.7", 4711))
         self.protocol.makeConnection(self.end)
         self.greeting = self.answer(head(Sec_WebSocket_Protocol=None, Sec_WebSocket_Extensions="permessage-deflate"))
 
@@ -87,7 +85,7 @@ class GatewayLinkTests(ServerTestCase):
         return log
 
     def test_open(self) -> None:
-        """It is open at once, nothing is selected, and it serves what its identity may serve."""
+        """It is open at once, nothing is selected, and nothing is known of its paths."""
         lines, _, rest = self.greeting.partition(b"\r\n\r\n")
         self.assertTrue(lines.startswith(b"HTTP/1.1 101 "))
         self.assertNotIn(b"Sec-WebSocket-Protocol", lines)
@@ -96,7 +94,7 @@ class GatewayLinkTests(ServerTestCase):
         self.assertEqual(self.owner.log, ["open"])
         peer = self.owner.link.connection.peer
         assert peer is not None
-        self.assertEqual(peer.paths, ["/a", "/b"])
+        self.assertEqual(peer.paths, [])
 
     def test_request(self) -> None:
         """A request and its answer, as binary messages."""

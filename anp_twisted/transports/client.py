@@ -244,7 +244,7 @@ class Attempt:
 def _speak_v1(legacy: Legacy, socket: ClientSocket, hello: Hello, wiring: Wiring) -> None:
     """Let a link speak version 1."""
     now = wiring.clock.seconds()
-    socket.link.speak(legacy.connection(Role.RECEIVER, hello, wiring.limits, now=now, paths=()))
+    socket.link.speak(legacy.connection(Role.RECEIVER, hello, wiring.limits, now=now))
     socket.take_larger(wiring.limits.v1_frame)
 
 

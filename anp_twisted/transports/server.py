@@ -121,9 +121,8 @@ class LinkServerFactory:
         return socket
 
     def _speak_v1(self, legacy: Legacy, socket: ServerSocket) -> None:
-        """Let a link speak version 1; such a receiver serves what its identity may serve."""
+        """Let a link speak version 1; such a receiver announces no paths, so it serves what is its own."""
         limits, link = self._wiring.limits, socket.link
-        paths = [str(key, "ascii") or "/" for key in sorted(link.identity.paths or ())]
         hello = self._hello(link.identity)
-        link.speak(legacy.connection(Role.GATEWAY, hello, limits, now=self._wiring.clock.seconds(), paths=paths))
+        link.speak(legacy.connection(Role.GATEWAY, hello, limits, now=self._wiring.clock.seconds()))
         socket.take_larger(limits.v1_frame)

@@ -33,13 +33,12 @@ class Legacy:
     wall: Callable[[], float]
     new_id: Callable[[], str]
 
-    def connection(self, role: Role, hello: Hello, limits: Limits, *, now: float, paths: Sequence[str]) -> ConnectionV1:
+    def connection(self, role: Role, hello: Hello, limits: Limits, *, now: float) -> ConnectionV1:
         """
         Make one side of a connection.
 
         @param hello: what this side says in version 2.
         @param now: the time of the clock of the link, in seconds.
-        @param paths: the prefixes that the peer serves, as far as that is known.
         """
         stamp = self.wall()
         peer = Hello(
@@ -49,7 +48,6 @@ class Legacy:
             max_streams=limits.streams,
             max_frame=limits.v1_frame,
             capacity=limits.v1_capacity,
-            paths=list(paths),
         )
         around = Circumstances(
             peer=peer, new_id=self.new_id, opened=stamp, epoch=stamp - now, number=int(stamp * 1000) % 2**31
