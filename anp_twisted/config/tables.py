@@ -192,7 +192,6 @@ class GatewaySettings(ProofSettings, PeerSettings, LinkSettings, FrontSettings, 
         None,
         secret=True,
     )
-    workers: int = setting(
     registry_reread: float = setting(
         kinds.SOME_SECONDS,
         "After which the whole registry is read again, besides what is known to have changed.",
@@ -201,6 +200,7 @@ class GatewaySettings(ProofSettings, PeerSettings, LinkSettings, FrontSettings, 
     proof_age: float = setting(
         kinds.SOME_SECONDS, "How old a signed proof of identity may be; it is remembered for as long.", _CAPS.proof_age
     )
+    workers: int = setting(
         kinds.whole_number("NUMBER", 1, _CAPS.workers), "Processes that share the port, to use several cores.", 1
     )
 
@@ -371,17 +371,17 @@ class ReceiverSettings(SignerSettings, LinkSettings, BackendSettings, ProcessSet
     insecure: bool = setting(
         kinds.FLAG, "For laboratories: allows ws:// to other machines, the token in the clear.", False
     )
-    max_reconnect_attempts: int = setting(
-        kinds.COUNT_OR_ZERO, "Gives up after this many failures in a row; 0 never does.", 0
-    )
-    websocket_message_limit: int = setting(kinds.SIZE, "Largest message of a WebSocket.", _CAPS.websocket_message)
-    cancel_grace: float = setting(
     reconnect_delay: float = setting(
         kinds.SOME_SECONDS,
         "Longest first pause before a new attempt; each is drawn at random, and the bound doubles up to "
         f"{_CAPS.reconnect_most:g} s.",
         _CAPS.reconnect_first,
     )
+    max_reconnect_attempts: int = setting(
+        kinds.COUNT_OR_ZERO, "Gives up after this many failures in a row; 0 never does.", 0
+    )
+    websocket_message_limit: int = setting(kinds.SIZE, "Largest message of a WebSocket.", _CAPS.websocket_message)
+    cancel_grace: float = setting(
         kinds.SECONDS, "From http.disconnect to the cancellation of the application's task.", _CAPS.cancel_grace
     )
 
@@ -408,19 +408,22 @@ class ReceiverSettings(SignerSettings, LinkSettings, BackendSettings, ProcessSet
             cancel_grace=self.cancel_grace,
             drain=self.drain,
             websocket_message=self.websocket_message_limit,
+            reconnect_first=self.reconnect_delay,
+            reconnect_most=max(self.reconnect_delay, _CAPS.reconnect_most),
             **self.backend_limits(),
+            **self.link_limits(),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BothSettings(PeerSettings, LinkSettings, FrontSettings, BackendSettings, ProcessSettings, CommonSettings):
     """C{twistd anp-both}; without anything to serve it is the bundled demo."""
-            reconnect_first=self.reconnect_delay,
-            reconnect_most=max(self.reconnect_delay, _CAPS.reconnect_most),
 
-            **self.link_limits(),
     port: int = setting(kinds.PORT, "Public TCP port; 0 takes any free one.", 9877)
     host: str = setting(kinds.HOST, "Address to listen on; the default is this machine only.", "127.0.0.1")
+    wss_port: int | None = setting(kinds.OPTIONAL_PORT, "Second TCP port, for other receivers only.", None)
+    tls_cert: str | None = setting(kinds.FILE, "PEM certificate chain: TLS on --port and --wss-port.", None)
+    tls_key: str | None = setting(kinds.FILE, "PEM private key of --tls-cert.", None)
     management_port: int | None = setting(
         kinds.OPTIONAL_PORT, "Port on 127.0.0.1 with /health and /stats; off is none.", None
     )
@@ -428,9 +431,6 @@ class BothSettings(PeerSettings, LinkSettings, FrontSettings, BackendSettings, P
         kinds.SECONDS, "From http.disconnect to the cancellation of the application's task.", _CAPS.cancel_grace
     )
     overload_lag: float = setting(
-    wss_port: int | None = setting(kinds.OPTIONAL_PORT, "Second TCP port, for other receivers only.", None)
-    tls_cert: str | None = setting(kinds.FILE, "PEM certificate chain: TLS on --port and --wss-port.", None)
-    tls_key: str | None = setting(kinds.FILE, "PEM private key of --tls-cert.", None)
         kinds.SECONDS,
         "Delay of the event loop from which on new requests get 503; 0 is no mark, since an application delays it too.",
         0.0,
@@ -442,6 +442,8 @@ class BothSettings(PeerSettings, LinkSettings, FrontSettings, BackendSettings, P
         """
         FrontSettings.__post_init__(self)
         ProcessSettings.__post_init__(self)
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingsError("tls-cert and tls-key go together: one of them is missing")
         self.check_backends()
 
     def limits(self) -> Limits:
@@ -458,8 +460,6 @@ class BothSettings(PeerSettings, LinkSettings, FrontSettings, BackendSettings, P
         )
 
 
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise SettingsError("tls-cert and tls-key go together: one of them is missing")
 COMMANDS: dict[str, type[CommonSettings]] = {
     "gateway": GatewaySettings,
     "receiver": ReceiverSettings,
