@@ -34,6 +34,12 @@ def _did_rule(text: str) -> str:
     return text
 
 
+def _did_name(text: str) -> str:
+    if "=" in text:
+        raise ValueError("must be a DID, or did:wba:host:*")
+    return _did_rule(text)
+
+
 def read_did_rule(text: str) -> DidRule:
     """
     Read C{did:wba:host:name}, C{did:wba:host:*}, each maybe with C{=/path} behind it.
@@ -66,6 +72,7 @@ def _public_redis(text: str) -> str:
 
 
 HOST = kinds.text_kind("HOST[:PORT]", _host)
+DID_NAME = kinds.text_kind("DID", _did_name)
 DID_RULE = kinds.text_kind("DID[=/PATH]", _did_rule)
 REDIS = kinds.Kind("URL", _redis, lambda value: _redis(str(value)), from_argv=_public_redis)
 

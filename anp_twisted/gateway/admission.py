@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+from anp_twisted.auth.identity import DidRule
 from anp_twisted.gateway.callers import REQUEST_ID, TrustedProxies
 from anp_twisted.gateway.cors import one
 from anp_twisted.gateway.ratelimit import Buckets, Rule, Verdict, charge
@@ -46,13 +47,15 @@ class Permit:
     A request that may go on, and what holds for it until it ends.
 
     @ivar body: the most bytes its body may have.
+    @ivar callers: who may call of those that prove a DID, C{None} if nobody has to.
     """
 
-    __slots__ = ("_route", "body")
+    __slots__ = ("_route", "body", "callers")
 
-    def __init__(self, route: RouteOptions | None, body: int) -> None:
+    def __init__(self, route: RouteOptions | None, body: int, callers: tuple[DidRule, ...] | None = None) -> None:
         self._route = route
         self.body = body
+        self.callers = callers
 
     def begin(self) -> None:
         """The request starts to run; exactly once."""
@@ -214,9 +217,10 @@ class Admission:
         limited = route if route is not None and route.concurrency else None
         if limited is not None and limited.running >= limited.concurrency:
             return self._refuse("crowded", (503, "gateway", "too many requests are running here"), 1.0)
-        if limited is None and not self._bodies_differ:
+        callers = route.callers if route is not None and route.proves else None
+        if limited is None and callers is None and not self._bodies_differ:
             return None
-        return Permit(limited, body)
+        return Permit(limited, body, callers)
 
     def _refuse(self, reason: str, what: tuple[int, Source, str], retry_after: float | None = None) -> Refusal:
         self.refused[reason] += 1

@@ -78,6 +78,7 @@ def build_gateway(
         authenticator=build_authenticator(token, registry, wall, identities.receivers),
         record=record,
         announce=announce,
+        callers=identities.proofs,
         legacy=Legacy(wall, lambda: str(uuid.uuid4())),
     )
     gateway = GatewayService(

@@ -93,7 +93,7 @@ class Interview:
         """
         @return: fires with who it is; fails with
             L{CredentialsRefused<anp_twisted.errors.CredentialsRefused>}, or with
-            L{CancelledError<twisted.internet.defer.CancelledError>} if it was cancelled.
+            C{CancelledError} if it was cancelled.
         """
         verdict: Deferred[Identity] = Deferred()
         if self.pending >= self._limits.authentications:

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from anp_twisted.auth.identity import DidRule
 from anp_twisted.errors import RequestRefused
 from anp_twisted.gateway.admission import Admission, Permit, Preflight, Refusal
 from anp_twisted.gateway.balancer import Pool
+from anp_twisted.gateway.callerproof import CallerProofs
 from anp_twisted.gateway.entrance import LinkEntrance
 from anp_twisted.gateway.exchange import Exchange
 from anp_twisted.gateway.exchanges import Exchanges
@@ -23,6 +25,8 @@ from anp_twisted.http import handshake
 from anp_twisted.http.request import PublicRequest
 from anp_twisted.paths import AmbiguousTarget, path_of
 from anp_twisted.problems import Source
+
+_AMBIGUOUS: tuple[int, Source, str] = (400, "route", "the target can be read in more than one way")
 
 _NO_WEBSOCKET = {
     400: "the WebSocket handshake is malformed",
@@ -64,6 +68,7 @@ class Front:
         starting: Callable[[], bool] = lambda: False,
         admission: Admission | None = None,
         patient: bool = False,
+        proofs: CallerProofs | None = None,
     ) -> None:
         """
         @param entrance: for receivers.
@@ -73,6 +78,7 @@ class Front:
             an unknown path is not yet a wrong one.
         @param admission: says who is calling and who may; without one, whoever is
             at the other end of the socket is, and everybody may.
+        @param proofs: asks callers who they are, where a route wants to know.
         @param patient: let requests wait for receivers that may be on their way back.
         """
         self._exchanges = exchanges
@@ -83,6 +89,7 @@ class Front:
         self._starting = starting
         self._patient = patient
         self._admission = admission
+        self._proofs = proofs
 
     def __call__(self, request: PublicRequest) -> None:
         """Decide what a request is."""
@@ -105,15 +112,34 @@ class Front:
             self._forward(request, number)
 
     def _forward(self, request: PublicRequest, number: str) -> None:
-        """Find the receivers of a request and begin the exchange."""
+        """Decide whether a request may go on."""
         try:
             admitted = self._admission.admit(request, number) if self._admission is not None else None
             if isinstance(admitted, Refusal | Preflight):
                 self._stay(request, number, admitted)
                 return
+        except AmbiguousTarget:
+            self._exchanges.refuse(request, number, _AMBIGUOUS)
+            return
+        if admitted is not None and admitted.callers is not None:
+            self._ask(request, number, admitted, admitted.callers)
+        else:
+            self._route(request, number, admitted)
+
+    def _ask(self, request: PublicRequest, number: str, permit: Permit, allowed: tuple[DidRule, ...]) -> None:
+        """Let a caller prove who it is, and then go on."""
+        refuse = partial(self._exchanges.refuse, request, number)
+        if self._proofs is None:
+            refuse((503, "gateway", "nobody can prove anything here"))
+        else:
+            self._proofs.ask(request, allowed, partial(self._route, request, number, permit), refuse)
+
+    def _route(self, request: PublicRequest, number: str, admitted: Permit | None) -> None:
+        """Find the receivers of a request and begin the exchange."""
+        try:
             pool = self._exchanges.receivers.routes.match(request.host, request.target)
         except AmbiguousTarget:
-            self._exchanges.refuse(request, number, (400, "route", "the target can be read in more than one way"))
+            self._exchanges.refuse(request, number, _AMBIGUOUS)
             return
         if pool is None and self._patient and self._starting():
             pool = self._exchanges.receivers.lobby

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from anp_twisted.config.identity import read_did_rule
 from anp_twisted.config.routes import RouteSettings
 from anp_twisted.gateway.cors import Cors
 from anp_twisted.gateway.ratelimit import Buckets, Rule
@@ -67,6 +68,8 @@ class RouteOptions:
     @ivar access: who may call.
     @ivar by_caller: one bucket for each caller.
     @ivar by_all: one bucket for all of them.
+    @ivar proves: whether callers have to prove a DID.
+    @ivar callers: which of those that do may call; nobody named is all of them.
     @ivar concurrency: how many requests may run at once; 0 is no limit.
     @ivar running: how many do.
     @ivar body: the cap of a request body, if it is not the usual one.
@@ -74,13 +77,15 @@ class RouteOptions:
     @ivar dropped: lower-case names of response fields that are not passed on.
     """
 
-    __slots__ = ("_added", "_added_over_tls", "access", "body", "by_all", "by_caller", "concurrency", "cors",
-                 "dropped", "running")  # fmt: skip
+    __slots__ = ("_added", "_added_over_tls", "access", "body", "by_all", "by_caller", "callers", "concurrency",
+                 "cors", "dropped", "proves", "running")  # fmt: skip
 
     def __init__(self, settings: RouteSettings, most_buckets: int) -> None:
         self.access = AccessList(settings.allow, settings.deny)
         self.by_caller = buckets_of(settings.rate_limit, most_buckets)
         self.by_all = buckets_of(settings.total_rate_limit, 1)
+        self.proves = settings.auth == "did"
+        self.callers = tuple(map(read_did_rule, settings.allow_did))
         self.concurrency = settings.concurrency or 0
         self.running = 0
         self.body = settings.body_limit

@@ -24,6 +24,7 @@ from anp_twisted.access import AccessRecord
 from anp_twisted.auth.authenticator import Authenticator
 from anp_twisted.auth.identity import Identity
 from anp_twisted.gateway.admission import Admission
+from anp_twisted.gateway.callerproof import CallerProofs
 from anp_twisted.gateway.doors import Doors, GuardedFactory
 from anp_twisted.gateway.entrance import Interview, LinkEntrance
 from anp_twisted.gateway.exchanges import Exchanges
@@ -64,6 +65,7 @@ class Surroundings:
     @ivar authenticator: judges who receivers are.
     @ivar record: gets one record for each request that ended.
     @ivar announce: gets the public URL when everything listens.
+    @ivar callers: judges who callers are, where a route wants to know.
     @ivar legacy: for receivers of version 1; without it, there are none.
     """
 
@@ -75,6 +77,7 @@ class Surroundings:
     record: Callable[[AccessRecord], None]
     announce: Callable[[str], None]
     legacy: Legacy | None = None
+    callers: Authenticator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,15 @@ class GatewayService(MultiService):
             starting=self._is_starting,
             admission=admission,
             patient=self._place.among > 1,
+            proofs=self._caller_proofs(),
         )
+
+    def _caller_proofs(self) -> CallerProofs | None:
+        """Make what asks callers who they are, if anybody could judge it."""
+        around = self._around
+        if around.callers is None:
+            return None
+        return CallerProofs(Interview(around.callers, around.clock, self._limits))
 
     def _make_exchanges(self, sockets: CallerSockets) -> Exchanges:
         """Make the table of the requests that run."""

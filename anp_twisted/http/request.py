@@ -14,6 +14,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IProtocol
 
+from anp_twisted.auth.identity import Identity
 from anp_twisted.errors import InvalidMessage
 from anp_twisted.headers import Header
 from anp_twisted.http.answer import CONTINUE, Asked, Framing, answer_head, informational_head
@@ -177,6 +178,7 @@ class PublicRequest:
     @ivar sent: bytes of the answer's body that were written.
     @ivar body_bytes: bytes of the request's body that were received.
     @ivar consumer: who was attached.
+    @ivar identity: who the caller has proved to be, C{None} if it has not.
     @ivar amend: makes the fields of the answer's head out of those it is given, if
         there is anything to change.
     """
@@ -196,6 +198,7 @@ class PublicRequest:
         "has_body",
         "headers",
         "host",
+        "identity",
         "method",
         "received",
         "scheme",
@@ -229,6 +232,7 @@ class PublicRequest:
         self.sent = 0
         self.body_bytes = 0
         self.consumer: RequestConsumer | None = None
+        self.identity: Identity | None = None
         self.amend: Callable[[list[Header]], list[Header]] | None = None
         self._channel = channel
         self._answer = Answer.WAITING

@@ -23,6 +23,10 @@ _NEVER: Final = frozenset({"CONNECT", "TRACE"})
 """A tunnel to somewhere else, and an echo of what others may not see (RFC 9110, 9.3.6 and 9.3.8)."""
 
 
+_OURS: Final = frozenset({b"x-forwarded-for", b"anp-identity"})
+"""Fields that are written here: a gateway of another make may let them through as a caller sent them."""
+
+
 class Form(Enum):
     """How the end of a request body is known."""
 
@@ -137,15 +141,20 @@ def fields_for(scope: Mapping[str, Any], target: Target, *, keep_host: bool) -> 
     Make the fields of a request: the caller's, and where it came from.
 
     Whoever speaks for callers in a C{X-Forwarded-For} that arrives here has been
-    judged by the gateway; this side adds the gateway's caller to it.
+    judged by the gateway; this side adds the gateway's caller to it. C{ANP-Identity}
+    names who the caller has proved to be, and comes from the gateway alone.
     """
     given = strip_hop_by_hop(list(scope["headers"]))
     names = {name for name, _ in given}
     host = next((value for name, value in given if name == b"host"), b"")
-    fields = [field for field in given if field[0] != b"x-forwarded-for" and (keep_host or field[0] != b"host")]
+    dropped = _OURS if keep_host else _OURS | {b"host"}
+    fields = [field for field in given if field[0] not in dropped]
     if not keep_host or not host:
         fields.insert(0, (b"host", target.authority))
     fields.append((b"x-forwarded-for", b", ".join([*get_all(given, b"x-forwarded-for"), _caller(scope)])))
+    identity = scope.get("extensions", {}).get("anp", {}).get("identity")
+    if identity is not None:
+        fields.append((b"anp-identity", identity["name"].encode("ascii")))
     if b"x-forwarded-proto" not in names:
         fields.append((b"x-forwarded-proto", _scheme(scope)))
     if b"x-forwarded-host" not in names and host:

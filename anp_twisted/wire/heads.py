@@ -35,6 +35,7 @@ _Scheme = Annotated[str, Meta(pattern=r"^https?\Z")]
 _Version = Annotated[str, Meta(pattern=r"^[0-9](\.[0-9])?\Z")]
 _Protocol = Annotated[str, Meta(pattern=r"^(websocket)?\Z")]
 _Id = Annotated[str, Meta(max_length=128, pattern=r"^[!-~]*\Z")]
+_Identity = tuple[Annotated[str, Meta(max_length=16)], Annotated[str, Meta(max_length=1024, pattern=r"^[!-~]+\Z")]]
 _Path = Annotated[str, Meta(max_length=1024, pattern=r"^/[!-~]*\Z")]
 _Size = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -51,6 +52,7 @@ class RequestHead(Struct, omit_defaults=True, gc=False):
     @ivar client: the caller's address and port.
     @ivar id: the request id, as logs on both sides show it.
     @ivar deadline: seconds left for the whole request when it was sent; 0 is no limit.
+    @ivar identity: who the caller has proved to be to the gateway: how (C{did}), and the name.
     @ivar protocol: C{websocket} where the caller asks for one, else nothing.
     """
 
@@ -63,6 +65,7 @@ class RequestHead(Struct, omit_defaults=True, gc=False):
     id: _Id = ""
     deadline: Annotated[float, Meta(ge=0)] = 0.0
     protocol: _Protocol = ""
+    identity: _Identity | None = None
 
 
 class ResponseHead(Struct, omit_defaults=True, gc=False):
