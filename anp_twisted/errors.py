@@ -153,6 +153,34 @@ class RequestRefused(RemoteError):
         self.status = status
 
 
+class CredentialsRefused(RemoteError):
+    """
+    What somebody showed does not prove who they are, or they may not do what they ask for.
+
+    Its text is for the log; strangers get L{title}.
+
+    @ivar status: the HTTP status it is answered with: 401, 403, 429 or 503.
+    @ivar title: a fixed text for who showed it.
+    @ivar retry_after: in how many seconds another attempt makes sense, C{None} if that is not known.
+    """
+
+    code = Code.UNAUTHORIZED
+    close_code = 4003
+
+    def __init__(
+        self,
+        message: str = "no valid credentials",
+        status: int = 401,
+        *,
+        title: str = "the credentials are missing or wrong",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.title = title
+        self.retry_after = retry_after
+
+
 class StreamClosed(LocalError):
     """The stream has ended, so nothing more can be sent on it."""
 
@@ -209,3 +237,11 @@ class AppStartError(SettingsError):
 
 class CredentialError(SettingsError):
     """A secret or a certificate cannot be read, or is not safe to use."""
+
+
+class RegistryError(SettingsError):
+    """The registry cannot be used now; the text says why, without a password."""
+
+
+class RegistryConflict(RegistryError):
+    """The registry has something else that stands against a change."""

@@ -94,6 +94,70 @@ class Limits:
     closing: float = 5.0
     """From our WebSocket close to the end of the socket: time for what was sent before it to arrive."""
 
+    # --- identity ---------------------------------------------------------
+    authentications: int = 256
+    """Proofs of identity being judged at once: each may hold a connection while a key is fetched."""
+    proof_age: float = 300.0
+    """How old a signed proof may be: clocks of small machines are minutes off, and the replay memory covers it."""
+    proof_ahead: float = 60.0
+    """How far the clock of its maker may be ahead: less, since such a proof is remembered longer."""
+    proofs_remembered: int = 1_000_000
+    """Used proofs remembered at once, about 100 bytes each; beyond, nobody gets in until some have expired."""
+    did_timeout: float = 5.0
+    """For a DID document, from its name to its last byte: its maker waits, and so does the handshake."""
+    did_document: int = MIB
+    """A DID document: real ones have a few KiB."""
+    did_cache: float = 300.0
+    """Seconds for which a DID document is not asked for again: a key that is withdrawn works for so long."""
+    did_negative_cache: float = 30.0
+    """Seconds for which a failure is believed: its owner is waiting for it to be mended."""
+    did_cache_bytes: int = 16 * MIB
+    """DID documents kept, some thousand real ones."""
+    did_fetches: int = 10
+    """DIDs that one peer may have fetched within a second: each is a request that it makes us send."""
+    replay_timeout: float = 1.0
+    """For a connection to a replay memory elsewhere, and for each answer: those who wait give up soon after."""
+
+    # --- the registry -----------------------------------------------------
+    registry_poll: float = 1.0
+    """Between two looks for changes: one row is read, and what was revoked elsewhere is at most this old."""
+    registry_patience: float = 1.0
+    """For the database to say who somebody new is; then nobody knows, and he stays out."""
+    registry_gap: float = 0.1
+    """Between two looks that unknown tokens cause: strangers must not make the database busy."""
+    registry_reread: float = 300.0
+    """After which all of it is read again, since other programs may change a table and leave no trace."""
+    registered_places: int = 1024
+    """Places of one receiver that the registry says it has: each costs a little at each of its requests."""
+
+    # --- peers of version 1 -----------------------------------------------
+    v1_frame: int = 16 * MIB
+    """One message of such a peer: it sends an answer whole, and a known gateway takes as much."""
+    v1_part: int = 1 * MIB
+    """One frame to such a peer: the common WebSocket library of receivers takes no more; larger answers are cut."""
+    v1_request_chunks: int = 1
+    """Frames of one request: most receivers take only whole ones, and one is deaf after the first chunk."""
+    v1_answer: int = 16 * MIB
+    """An answer of untold length, which must be held until it ends: each of its chunks says how many there are."""
+    v1_meta: int = 256 * KIB
+    """The JSON of a request or response: L{head} twice, and escapes."""
+    v1_unread: int = 16 * MIB
+    """Bytes of one message that its consumer has not taken; nothing in version 1 could make the peer wait."""
+    v1_held: int = 64 * MIB
+    """The same for all messages of a connection."""
+    v1_chunks: int = 64 * KIB
+    """Chunks of one message: 64 GiB in common ones; empty ones must have an end."""
+    v1_assemblies: int = 256
+    """Messages of one connection that have begun to come in chunks."""
+    v1_assembly: float = 30.0
+    """A message in chunks that stopped growing; the next chunk of a live one is there in seconds."""
+    v1_capacity: int = 1
+    """Requests at once: such receivers take the next one when they have answered."""
+    v1_beat: float = 10.0
+    """Between two JSON pings: one known gateway gives up after 20 s without, another after 300."""
+    v1_text: int = 64 * KIB
+    """One text message; theirs have some hundred bytes."""
+
     # --- the balance ----------------------------------------------------
     in_flight: int = 100
     """Requests one receiver works on at once, unless it advertises less."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 UNIX: Final = "unix"
@@ -18,6 +18,8 @@ UNIX: Final = "unix"
 _LONGEST: Final = 64
 _REMEMBERED: Final = 4096
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 
 
 def canonical(text: str) -> str | None:
@@ -57,6 +59,44 @@ def parse_network(text: str) -> str:
         base = int(network.network_address) & 0xFFFFFFFF
         network = IPv4Network((base, network.prefixlen - 96))
     return str(network)
+
+
+def is_public(text: str) -> bool:
+    """
+    Whether an address is one of the Internet at large, and of nothing nearer.
+
+    Addresses of IPv6 that lead to one of IPv4 are judged by that one: NAT64 and
+    6to4 could lead back into our own network.
+
+    @param text: in any spelling; what is no address is not public.
+    """
+    spelled = canonical(text)
+    if spelled is None:
+        return False
+    address = ip_address(spelled)
+    if isinstance(address, IPv6Address):
+        inner = _embedded(address)
+        if inner is not None:
+            return is_public(str(inner))
+        # All that is given out today; what is not may be used for anything.
+        return address in _GLOBAL_UNICAST and address.is_global
+    return address.is_global and not address.is_multicast
+
+
+def _embedded(address: IPv6Address) -> IPv4Address | None:
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour or (address.teredo[1] if address.teredo is not None else None)
+
+
+def is_loopback(text: str) -> bool:
+    """
+    Whether an address is this machine's own.
+
+    @param text: in any spelling; what is no address is not.
+    """
+    spelled = canonical(text)
+    return spelled is not None and ip_address(spelled).is_loopback
 
 
 class Networks:

@@ -6,6 +6,7 @@ Pure.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 from typing import Final
@@ -53,3 +54,12 @@ def verify(presented_token: str | None, expected: str) -> bool:
     if presented_token is None or not expected:
         return False
     return hmac.compare_digest(presented_token.encode("utf-8", "surrogatepass"), expected.encode("utf-8"))
+
+
+def digest_of(token: str) -> str:
+    """
+    Make what may be stored of a token. It needs no salt: a token of 256 random bits is in no dictionary.
+
+    @return: its SHA-256, in hexadecimal digits.
+    """
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

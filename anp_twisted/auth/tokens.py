@@ -139,13 +139,39 @@ def create_or_read(state_dir: str, make: Callable[[], str] = new_token, *, name:
     @raise CredentialError: the folder or file cannot be made, or is not safe to use.
     """
     path = token_path(state_dir, name)
+    make_folder(state_dir)
     try:
-        os.makedirs(state_dir, mode=0o700, exist_ok=True)
-        _check_folder(state_dir)
         made = not os.path.lexists(path) and _publish(path, make())
     except OSError as error:
         _unmakeable(state_dir, error)
     return read_token(path), made
+
+
+def make_folder(state_dir: str) -> None:
+    """
+    Make a state folder, with mode 0700, where there is none.
+
+    @raise CredentialError: it cannot be made, or others can write into it.
+    """
+    try:
+        os.makedirs(state_dir, mode=0o700, exist_ok=True)
+        _check_folder(state_dir)
+    except OSError as error:
+        _unmakeable(state_dir, error)
+
+
+def write_token(path: str, token: str) -> None:
+    """
+    Put a token into a file of its own, which its owner alone can read.
+
+    @raise CredentialError: there is a file already, or none can be made.
+    """
+    try:
+        written = _publish(path, token)
+    except OSError as error:
+        raise CredentialError(f"cannot write {path}: {error.strerror}") from None
+    if not written:
+        raise CredentialError(f"{path} is there already")
 
 
 def read_or_make(*, token: str | None, token_file: str | None, state_dir: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
@@ -64,6 +65,8 @@ def worker_settings(settings: BothSettings, url: str, token: str) -> ReceiverSet
         "proxy": "off",
         "token": token,
         "token_file": None,
+        "tls_cert": None,
+        "tls_key": None,
         "capacity": settings.in_flight,
     }
     return ReceiverSettings(**said)
@@ -113,7 +116,16 @@ class _Both:
             announce=self._listening,
             record=self._log.recorder,
         )
-        gateway.listen_on(tcp_listener(reactor, gateway.front, host=settings.host, port=settings.port))
+        tls = (settings.tls_cert, settings.tls_key, None) if settings.tls_cert and settings.tls_key else None
+        listen = partial(tcp_listener, reactor)
+        self._own = listen(gateway.front, host=settings.host, port=settings.port, tls=tls)
+        gateway.listen_on(self._own)
+        if settings.wss_port is not None:
+            gateway.listen_on(listen(gateway.link_front, host=settings.host, port=settings.wss_port, tls=tls))
+        if tls is not None:
+            # Its name in the certificate is that for callers: the receiver of this process has a way of its own.
+            self._own = listen(gateway.link_front, host="127.0.0.1", port=0)
+            gateway.listen_on(self._own)
         if settings.management_port is not None:
             gateway.listen_on(management_listener(reactor, gateway, settings.management_port))
         gateway.setServiceParent(self.service)  # type: ignore[no-untyped-call]
@@ -135,7 +147,7 @@ class _Both:
         self._receiver = build_receiver(
             self._reactor,
             self._app,
-            _dialled(self._reactor, self._gateway.local_url, self._token, self._settings.served()),
+            _dialled(self._reactor, self._own.url, self._token, self._settings.served()),
             limits=self._settings.limits(),
             announce=self._log.first.announce,
             give_up=self._failing.fail,
@@ -158,7 +170,7 @@ class _Both:
         """Start workers instead, which dial the gateway of this process."""
         from anp_twisted.receiver.tap import make_crew
 
-        settings = worker_settings(self._settings, self._gateway.local_url, self._token)
+        settings = worker_settings(self._settings, self._own.url, self._token)
         self._receiver = make_crew(self._reactor, settings, self.service, log=self._log, failing=self._failing)
 
     def _stop_at_once(self) -> None:

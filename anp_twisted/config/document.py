@@ -13,6 +13,10 @@ from anp_twisted.errors import CredentialError, SettingsError
 _LARGEST = 1024 * 1024
 """Bytes; a settings file is a few KiB."""
 
+_SECRETS = {"token": "a token", "shared_secret": "a secret", "password": "a password"}
+_WITH_PASSWORD = {"proxy": "the password of a proxy", "database": "the password of a database"}
+"""What is secret in them stands before an at sign."""
+
 
 def read_document(path: str) -> dict[str, Any]:
     """
@@ -30,10 +34,17 @@ def read_document(path: str) -> dict[str, Any]:
     document = _parse(path, data)
     if stat.S_IMODE(mode) & 0o077:
         for key, value in _items(document):
-            if key == "token" or (key == "proxy" and "@" in str(value)):
-                what = "a token" if key == "token" else "the password of a proxy"
+            what = _secret(key.replace("-", "_"), value)
+            if what:
                 raise CredentialError(f"{path} holds {what} and others can read it: chmod 600 {path}")
     return document
+
+
+def _secret(key: str, value: Any) -> str:
+    """Name the secret in a value, if there is one."""
+    if key in _SECRETS:
+        return _SECRETS[key] if value else ""
+    return _WITH_PASSWORD.get(key, "") if isinstance(value, str) and "@" in value else ""
 
 
 def _parse(path: str, data: bytes) -> dict[str, Any]:
@@ -47,9 +58,9 @@ def _parse(path: str, data: bytes) -> dict[str, Any]:
         raise SettingsError(f"{path} is not TOML: {error}") from None
 
 
-def _items(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What is at the top and in the sections."""
+def _items(document: Mapping[str, Any], depth: int = 3) -> Iterator[tuple[str, Any]]:
+    """What is at the top, in the sections, and in the tables in those."""
     for key, value in document.items():
         yield key, value
-        if isinstance(value, dict):
-            yield from value.items()
+        if depth and isinstance(value, dict):
+            yield from _items(value, depth - 1)

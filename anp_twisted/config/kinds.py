@@ -187,6 +187,20 @@ def _http_url(text: str) -> str:
     return text
 
 
+def _database(text: str) -> str:
+    if not re.match(r"(?:sqlite|mysql|mariadb|postgres|postgresql)://\S", text):
+        raise ValueError("must be sqlite:///FILE, mysql://…, mariadb://… or postgresql://USER:PASSWORD@HOST/NAME")
+    return text
+
+
+def _public_database(text: str) -> str:
+    if re.match(r"[^/]*//[^/@]*:[^/]*@", text):
+        raise ValueError(
+            "must not contain a password, since others can read arguments: use ANP_DATABASE or the --config file"
+        )
+    return _database(text)
+
+
 def _app(text: str) -> str:
     module, _, attribute = text.partition(":")
     if not all(part.isidentifier() for part in module.split(".")) or not attribute:
@@ -267,6 +281,7 @@ PREFIX = text_kind("/PREFIX", _prefix)
 OPTIONAL_PREFIX = text_kind("/PATH|off", _optional_prefix)
 WEBSOCKET_URL = text_kind("URL", _websocket_url)
 PROXY = Kind("http://HOST:PORT|off", _proxy, lambda value: _proxy(_string(value)), from_argv=_public_proxy)
+DATABASE = Kind("URL", _database, lambda value: _database(_string(value)), from_argv=_public_database)
 HTTP_URL = text_kind("URL", _http_url)
 PORT = whole_number("PORT", 0, 65535)
 OPTIONAL_PORT = _optional_port()

@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass
 from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
+from anp_twisted.config.deployed import translated
 from anp_twisted.config.nested import located
 from anp_twisted.config.schema import ENVIRONMENT_PREFIX, Places, Setting, nearest, settings_of
 from anp_twisted.config.tables import COMMANDS, EXCLUSIVE, CommonSettings
@@ -157,6 +158,7 @@ def _section_of(command: type[CommonSettings]) -> str:
 
 def _from_document(command: type[CommonSettings], document: Mapping[str, Any], file: str) -> dict[str, Found]:
     """Keys at the top are this command's; a section may follow for each command, and its own comes after the top."""
+    document = translated(document, _section_of(command), file)
     sections = {name: document[name] for name in COMMANDS if isinstance(document.get(name), dict)}
     top = {key: value for key, value in document.items() if key not in sections}
     found = _from_section(command, top, f"in {file}", extra=COMMANDS)

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from anp_twisted.config import kinds, nested
+from anp_twisted.config.identity import DID_NAME
 from anp_twisted.config.schema import Places, setting
 from anp_twisted.headers import HOP_BY_HOP, valid_name, valid_value
 from anp_twisted.networks import UNIX, parse_network
@@ -137,9 +138,25 @@ class RouteSettings:
     remove_headers: tuple[str, ...] = setting(
         kinds.several(OWN_FIELD_NAME), "Response fields of the application that are left out.", (), _FILE
     )
+    auth: str = setting(
+        kinds.choice("none", "did"),
+        "What callers have to prove: nothing, or a DID, which applications learn.",
+        "none",
+        _FILE,
+    )
+    allow_did: tuple[str, ...] = setting(
+        kinds.several(DID_NAME), "DIDs that may call, did:wba:host:* is all of a host; without any, all may.", (), _FILE
+    )
     cors: CorsSettings | None = setting(
         nested.table(CorsSettings), "The gateway answers for CORS instead of the application.", None, _FILE
     )
+
+    def __post_init__(self) -> None:
+        """
+        @raise ValueError: DIDs are named where nobody proves one.
+        """
+        if self.allow_did and self.auth != "did":
+            raise ValueError('must have auth = "did" where allow_did says who may call')
 
 
 def _unambiguous(text: str) -> str:

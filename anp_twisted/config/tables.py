@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from anp_twisted.config import kinds
+from anp_twisted.config.identity import ProofSettings, SignerSettings
+from anp_twisted.config.links import LinkSettings, PeerSettings
 from anp_twisted.config.mounts import Mount, Sort, mounted, mounts_of
 from anp_twisted.config.routes import NETWORK, ORIGIN, PROXY, RATE, ROUTES, RouteSettings
 from anp_twisted.config.schema import Places, setting, settings_of
@@ -164,7 +166,7 @@ class FrontSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(FrontSettings, CommonSettings):
+class GatewaySettings(ProofSettings, PeerSettings, LinkSettings, FrontSettings, CommonSettings):
     """C{twistd anp-gateway}."""
 
     port: int = setting(kinds.PORT, "Public TCP port: HTTP/1.1, and receivers at /ws; 0 takes any free one.", 9877)
@@ -182,6 +184,21 @@ class GatewaySettings(FrontSettings, CommonSettings):
     tls_key: str | None = setting(kinds.FILE, "PEM private key of --tls-cert.", None)
     management_port: int | None = setting(
         kinds.OPTIONAL_PORT, "Port on 127.0.0.1 with /health and /stats; off is none.", 9878
+    )
+    database: str | None = setting(
+        kinds.DATABASE,
+        "Where tokens and routes are registered: a database that gateways share, instead of registry.sqlite in "
+        "--state-dir.",
+        None,
+        secret=True,
+    )
+    registry_reread: float = setting(
+        kinds.SOME_SECONDS,
+        "After which the whole registry is read again, besides what is known to have changed.",
+        _CAPS.registry_reread,
+    )
+    proof_age: float = setting(
+        kinds.SOME_SECONDS, "How old a signed proof of identity may be; it is remembered for as long.", _CAPS.proof_age
     )
     workers: int = setting(
         kinds.whole_number("NUMBER", 1, _CAPS.workers), "Processes that share the port, to use several cores.", 1
@@ -201,11 +218,20 @@ class GatewaySettings(FrontSettings, CommonSettings):
                 "tls-cert has no listener to serve: with --listen, write ssl:… or tls:… into the endpoint"
             )
 
+        self.check_proofs(tls=self.tls_cert is not None, public_url=self.public_url)
+
     def limits(self) -> Limits:
         """
         @return: the caps this process works under.
         """
-        return replace(self.front_limits(), drain=self.drain)
+        return replace(
+            self.front_limits(),
+            drain=self.drain,
+            registry_reread=self.registry_reread,
+            proof_age=self.proof_age,
+            **self.link_limits(),
+            **self.peer_limits(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,7 +342,7 @@ class BackendSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReceiverSettings(BackendSettings, ProcessSettings, CommonSettings):
+class ReceiverSettings(SignerSettings, LinkSettings, BackendSettings, ProcessSettings, CommonSettings):
     """C{twistd anp-receiver}."""
 
     gateway: tuple[str, ...] = setting(
@@ -345,6 +371,12 @@ class ReceiverSettings(BackendSettings, ProcessSettings, CommonSettings):
     insecure: bool = setting(
         kinds.FLAG, "For laboratories: allows ws:// to other machines, the token in the clear.", False
     )
+    reconnect_delay: float = setting(
+        kinds.SOME_SECONDS,
+        "Longest first pause before a new attempt; each is drawn at random, and the bound doubles up to "
+        f"{_CAPS.reconnect_most:g} s.",
+        _CAPS.reconnect_first,
+    )
     max_reconnect_attempts: int = setting(
         kinds.COUNT_OR_ZERO, "Gives up after this many failures in a row; 0 never does.", 0
     )
@@ -359,6 +391,7 @@ class ReceiverSettings(BackendSettings, ProcessSettings, CommonSettings):
         """
         super().__post_init__()
         self.check_backends()
+        self.check_signer()
         if not self.mounts():
             raise SettingsError(
                 "--app is missing: name an ASGI application with --app, an HTTP server with --target, "
@@ -375,16 +408,22 @@ class ReceiverSettings(BackendSettings, ProcessSettings, CommonSettings):
             cancel_grace=self.cancel_grace,
             drain=self.drain,
             websocket_message=self.websocket_message_limit,
+            reconnect_first=self.reconnect_delay,
+            reconnect_most=max(self.reconnect_delay, _CAPS.reconnect_most),
             **self.backend_limits(),
+            **self.link_limits(),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class BothSettings(FrontSettings, BackendSettings, ProcessSettings, CommonSettings):
+class BothSettings(PeerSettings, LinkSettings, FrontSettings, BackendSettings, ProcessSettings, CommonSettings):
     """C{twistd anp-both}; without anything to serve it is the bundled demo."""
 
     port: int = setting(kinds.PORT, "Public TCP port; 0 takes any free one.", 9877)
     host: str = setting(kinds.HOST, "Address to listen on; the default is this machine only.", "127.0.0.1")
+    wss_port: int | None = setting(kinds.OPTIONAL_PORT, "Second TCP port, for other receivers only.", None)
+    tls_cert: str | None = setting(kinds.FILE, "PEM certificate chain: TLS on --port and --wss-port.", None)
+    tls_key: str | None = setting(kinds.FILE, "PEM private key of --tls-cert.", None)
     management_port: int | None = setting(
         kinds.OPTIONAL_PORT, "Port on 127.0.0.1 with /health and /stats; off is none.", None
     )
@@ -403,13 +442,22 @@ class BothSettings(FrontSettings, BackendSettings, ProcessSettings, CommonSettin
         """
         FrontSettings.__post_init__(self)
         ProcessSettings.__post_init__(self)
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingsError("tls-cert and tls-key go together: one of them is missing")
         self.check_backends()
 
     def limits(self) -> Limits:
         """
         @return: the caps this process works under.
         """
-        return replace(self.front_limits(), cancel_grace=self.cancel_grace, drain=self.drain, **self.backend_limits())
+        return replace(
+            self.front_limits(),
+            cancel_grace=self.cancel_grace,
+            drain=self.drain,
+            **self.backend_limits(),
+            **self.link_limits(),
+            **self.peer_limits(),
+        )
 
 
 _STATE = "Where tokens and sessions are kept; created with mode 0700."

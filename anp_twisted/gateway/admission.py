@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+from anp_twisted.auth.identity import DidRule
 from anp_twisted.gateway.callers import TrustedProxies
 from anp_twisted.gateway.cors import one
 from anp_twisted.gateway.routeoptions import AccessList, OptionsTable, RouteOptions, policies
@@ -19,6 +20,7 @@ from anp_twisted.http.request import PublicRequest
 from anp_twisted.networks import caller_key
 from anp_twisted.problems import Source
 from anp_twisted.ratelimit import Buckets, Rule, Verdict, charge
+from anp_twisted.registry.book import NOTHING, Book
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 
@@ -44,13 +46,15 @@ class Permit:
     A request that may go on, and what holds for it until it ends.
 
     @ivar body: the most bytes its body may have.
+    @ivar callers: who may call of those that prove a DID, C{None} if nobody has to.
     """
 
-    __slots__ = ("_route", "body")
+    __slots__ = ("_route", "body", "callers")
 
-    def __init__(self, route: RouteOptions | None, body: int) -> None:
+    def __init__(self, route: RouteOptions | None, body: int, callers: tuple[DidRule, ...] | None = None) -> None:
         self._route = route
         self.body = body
+        self.callers = callers
 
     def begin(self) -> None:
         """The request starts to run; exactly once."""
@@ -111,13 +115,28 @@ class Admission:
         self._access = access
         self._by_caller = by_caller
         self._routes = routes
+        self._book = NOTHING
         self._body = body
         self._bodies_differ = any(route.body is not None for route in routes.values())
         self._shows_ids = shows_ids != "off"
         self.forwards_ids = shows_ids == "all"
         self._seconds = seconds
-        self._idle = not access and by_caller is None and not routes
+        self._open = not access and by_caller is None
+        self._idle = self._open and not routes
         self.refused = dict.fromkeys(("denied", "limited", "crowded", "too_large"), 0)
+
+    def adopt(self, book: Book) -> None:
+        """
+        Go over to the options of the registry as they are now.
+
+        @param book: the same one again is no news.
+        """
+        if book is self._book:
+            return
+        self._book = book
+        self._routes.adopt(book.options())
+        self._bodies_differ = any(route.body is not None for route in self._routes.values())
+        self._idle = self._open and not self._routes
 
     # --- who -------------------------------------------------------------
 
@@ -166,7 +185,7 @@ class Admission:
         """
         if self._idle:
             return None
-        route = self._routes.match(request.target)
+        route = self._routes.match_wide(request.host, request.target)
         if not self._admits(route, request.client[0]):
             return self._refuse("denied", (403, "gateway", "this address may not call here"))
         if route is not None and route.cors is not None and request.method == b"OPTIONS":
@@ -197,9 +216,10 @@ class Admission:
         limited = route if route is not None and route.concurrency else None
         if limited is not None and limited.running >= limited.concurrency:
             return self._refuse("crowded", (503, "gateway", "too many requests are running here"), 1.0)
-        if limited is None and not self._bodies_differ:
+        callers = route.callers if route is not None and route.proves else None
+        if limited is None and callers is None and not self._bodies_differ:
             return None
-        return Permit(limited, body)
+        return Permit(limited, body, callers)
 
     def _refuse(self, reason: str, what: tuple[int, Source, str], retry_after: float | None = None) -> Refusal:
         self.refused[reason] += 1

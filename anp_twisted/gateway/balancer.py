@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from anp_twisted.auth.identity import Identity
+from anp_twisted.places import Place
+
 
 class Member:
     """
@@ -50,17 +53,19 @@ class Member:
 
 class Pool:
     """
-    The members that serve one prefix, and who waits for one of them.
+    The members that serve one place, and who waits for one of them.
 
-    @ivar key: the prefix key of the route table.
+    @ivar place: the host and the prefix.
+    @ivar owner: whose members alone may take part; nobody else's, even when all of them are gone.
     @ivar waiting: requests that wait for a member, the oldest first; they are not looked at here.
     @ivar empty_since: when the last member left, C{None} while there is one.
     """
 
-    __slots__ = ("_buckets", "_lowest", "empty_since", "key", "size", "waiting")
+    __slots__ = ("_buckets", "_lowest", "empty_since", "owner", "place", "size", "waiting")
 
-    def __init__(self, key: bytes) -> None:
-        self.key = key
+    def __init__(self, key: bytes, host: bytes = b"") -> None:
+        self.place = Place(host, key)
+        self.owner: Identity | None = None
         self.size = 0
         self.empty_since: float | None = None
         self.waiting: deque[Any] = deque()

@@ -8,40 +8,33 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
 from anp_twisted.access import AccessRecord
-from anp_twisted.auth.bearer import presented, verify
-from anp_twisted.config.tables import FrontSettings
+from anp_twisted.auth.authenticator import Authenticator, SharedToken, Ways
+from anp_twisted.config.tables import FrontSettings, GatewaySettings
 from anp_twisted.eventloop import soon
 from anp_twisted.gateway.admission import Admission
 from anp_twisted.gateway.callers import TrustedProxies
+from anp_twisted.gateway.identities import NO_IDENTITIES, Identities
 from anp_twisted.gateway.requestids import RequestIds
 from anp_twisted.gateway.routeoptions import AccessList, OptionsTable, buckets_of
 from anp_twisted.gateway.service import GatewayService, Place, Surroundings
 from anp_twisted.http.head import valid_host
 from anp_twisted.limits import Limits
 from anp_twisted.networks import Networks
+from anp_twisted.registry.authenticator import AfterRegistry, BearerTokens
+from anp_twisted.registry.service import Registry
+from anp_twisted.registry.source import Source
+from anp_twisted.threads import OwnThreads
+from anp_twisted.transports.versions import Legacy
 
-#: The identity of every receiver that shows the one token.
-_IDENTITY = "receiver"
-
-
-def identify_by(token: str) -> Callable[[bytes], str | None]:
-    """
-    Make the check of a receiver's C{Authorization} field.
-
-    @param token: the secret that all receivers share.
-    @return: from the field's value to an identity.
-    """
-
-    def identify(value: bytes) -> str | None:
-        return _IDENTITY if verify(presented(str(value, "latin-1")), token) else None
-
-    return identify
+_REGISTRY_THREADS = 3
+"""One reads, one changes, and one may hang."""
 
 
 def build_gateway(
@@ -53,6 +46,8 @@ def build_gateway(
     announce: Callable[[str], None],
     record: Callable[[AccessRecord], None] | None,
     place: Place = Place(),  # noqa: B008 - a value that nothing can change
+    registry: Registry | None = None,
+    identities: Identities = NO_IDENTITIES,
 ) -> GatewayService:
     """
     Make a gateway without listeners.
@@ -62,18 +57,23 @@ def build_gateway(
     @param announce: gets the public URL when everything listens.
     @param record: gets one record for each request that ended, if anybody wants them.
     @param place: which process this is, where the gateway has several.
+    @param registry: whose tokens and places those are; without one the token is all there is.
+    @param identities: judges what is proved in other ways.
     """
     clock: IReactorTime = reactor
+    wall = time.time  # noqa: TID251 - where the time of day comes in
     around = Surroundings(
         clock=clock,
         soon=soon(reactor),
-        wall=time.time,  # noqa: TID251 - where the time of day comes in
+        wall=wall,
         request_id=RequestIds(secrets.token_bytes),
-        identify=identify_by(token),
+        authenticator=build_authenticator(token, registry, wall, identities.receivers),
         record=record,
         announce=announce,
+        callers=identities.proofs,
+        legacy=Legacy(wall, lambda: str(uuid.uuid4())),
     )
-    return GatewayService(
+    gateway = GatewayService(
         around,
         limits,
         health_path=settings.health_path,
@@ -81,7 +81,36 @@ def build_gateway(
         compression=settings.websocket_compression,
         admission=build_admission(settings, limits, clock),
         place=place,
+        registry=registry,
     )
+    if identities.service is not None:
+        identities.service.setServiceParent(gateway)
+    return gateway
+
+
+def build_registry(reactor: Any, settings: GatewaySettings) -> Registry:
+    """
+    Make what knows the registry of a gateway; it is read when it is started.
+
+    @raise SettingsError: if the database can never be used.
+    """
+    source = Source(settings.database, settings.state_dir)
+    return Registry(source, OwnThreads(reactor, "anp-registry", _REGISTRY_THREADS), reactor, settings.limits())
+
+
+def build_authenticator(
+    token: str, registry: Registry | None, wall: Callable[[], float], more: Sequence[Authenticator] = ()
+) -> Authenticator:
+    """
+    Make what judges receivers.
+
+    @param token: the secret that all of them may show.
+    @param wall: the time of day.
+    @param more: other ways to prove an identity.
+    """
+    if registry is None:
+        return Ways([SharedToken(token), *more])
+    return AfterRegistry(Ways([BearerTokens(token, registry, wall), *more]), registry)
 
 
 def build_admission(settings: FrontSettings, limits: Limits, clock: IReactorTime) -> Admission:

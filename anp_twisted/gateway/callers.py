@@ -23,6 +23,9 @@ _SCHEMES: Final = {b"http": b"http", b"https": b"https", b"ws": b"http", b"wss":
 
 REQUEST_ID: Final = b"x-request-id"
 
+IDENTITY: Final = b"anp-identity"
+"""Where a HTTP server behind a receiver finds who the caller has proved to be: no caller may say so."""
+
 CLAIMS: Final = frozenset(
     {
         b"forwarded",
@@ -32,6 +35,7 @@ CLAIMS: Final = frozenset(
         b"x-forwarded-prefix",
         b"x-forwarded-proto",
         b"x-real-ip",
+        IDENTITY,
         REQUEST_ID,
     }
 )

@@ -209,7 +209,7 @@ class Exchange:
 
     def _head(self) -> RequestHead:
         """Describe the request for the receiver."""
-        request = self.request
+        request, who = self.request, self.request.identity
         fields = for_the_receiver(request.headers)
         if self._table.forwards_ids:
             fields.append(("X-Request-ID", self.id))
@@ -222,6 +222,7 @@ class Exchange:
             request.client,
             self.id,
             self._table.left_of_total(self),
+            identity=None if who is None else (who.kind.value, who.name),
         )
 
     # --- the caller -----------------------------------------------------

@@ -9,25 +9,24 @@ is forwarded passes a router of a web framework.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from twisted.logger import Logger
-
+from anp_twisted.auth.identity import DidRule
 from anp_twisted.errors import RequestRefused
 from anp_twisted.gateway.admission import Admission, Permit, Preflight, Refusal
 from anp_twisted.gateway.balancer import Pool
+from anp_twisted.gateway.callerproof import CallerProofs
+from anp_twisted.gateway.entrance import LinkEntrance
 from anp_twisted.gateway.exchange import Exchange
 from anp_twisted.gateway.exchanges import Exchanges
 from anp_twisted.gateway.forwarded import MalformedClaim
 from anp_twisted.gateway.websocket import WebSocketExchange
-from anp_twisted.headers import get_all, tokens
 from anp_twisted.http import handshake
 from anp_twisted.http.request import PublicRequest
 from anp_twisted.paths import AmbiguousTarget, path_of
 from anp_twisted.problems import Source
-from anp_twisted.transports.server import LinkServerFactory
 
-#: How the subprotocols of receivers begin.
-_SUBPROTOCOLS = b"anpx."
+_AMBIGUOUS: tuple[int, Source, str] = (400, "route", "the target can be read in more than one way")
 
 _NO_WEBSOCKET = {
     400: "the WebSocket handshake is malformed",
@@ -37,69 +36,6 @@ _NO_WEBSOCKET = {
 
 #: Where receivers connect.
 LINK_PATH = b"/ws"
-
-
-class LinkEntrance:
-    """
-    The way in for receivers: it checks who they are before a byte of WebSocket is spoken.
-
-    @ivar refused: attempts that were turned away.
-    """
-
-    log = Logger()
-
-    def __init__(self, links: LinkServerFactory, identify: Callable[[bytes], str | None]) -> None:
-        """
-        @param identify: from the value of C{Authorization} to an identity, or
-            C{None} when it proves none.
-        """
-        self._links = links
-        self._identify = identify
-        self.refused = 0
-
-    def enter(self, request: PublicRequest) -> tuple[int, Source, str] | None:
-        """
-        Hand the connection of a receiver over to the link.
-
-        @return: why it was not, C{None} if it was.
-        """
-        reason, identity = self._examine(request)
-        if reason is not None:
-            self.refused += 1
-            # Some put the token into the query, and the log is for more eyes than the token.
-            request.target = path_of(request.target)
-            self.log.warn("receiver at {caller} refused: {reason}", caller=request.client[0], reason=reason[2])
-            return reason
-        request.upgrade_to(self._links.protocol(identity, request.client))
-        return None
-
-    def is_for(self, request: PublicRequest) -> bool:
-        """
-        Tell whether a request to the path of receivers is one of theirs.
-
-        Applications like that path, too. A WebSocket that shows no credential and
-        offers no subprotocol of receivers is a caller's.
-        """
-        if request.upgrade != b"websocket" or get_all(request.headers, b"authorization"):
-            return True
-        offered = tokens(get_all(request.headers, b"sec-websocket-protocol"))
-        return any(protocol.startswith(_SUBPROTOCOLS) for protocol in offered)
-
-    def _examine(self, request: PublicRequest) -> tuple[tuple[int, Source, str] | None, str]:
-        """Say what is wrong with an attempt, or who makes it."""
-        if request.method != b"GET":
-            return (405, "gateway", "receivers connect with GET"), ""
-        if request.upgrade != b"websocket":
-            return (426, "gateway", "receivers connect here with a WebSocket"), ""
-        if request.has_body:
-            return (400, "gateway", "the handshake of a WebSocket has no body"), ""
-        if get_all(request.headers, b"origin"):
-            return (403, "gateway", "browsers have no business here"), ""
-        credentials = get_all(request.headers, b"authorization")
-        identity = self._identify(credentials[0]) if len(credentials) == 1 else None
-        if identity is None:
-            return (401, "gateway", "the receiver's token is missing or wrong"), ""
-        return None, identity
 
 
 class LinkFront:
@@ -116,9 +52,7 @@ class LinkFront:
 
     def __call__(self, request: PublicRequest) -> None:
         """Let a receiver in, or say why not."""
-        refusal = self._entrance.enter(request)
-        if refusal is not None:
-            self._exchanges.refuse(request, self._request_id(), refusal)
+        self._entrance.enter(request, partial(self._exchanges.refuse, request, self._request_id()))
 
 
 class Front:
@@ -134,6 +68,7 @@ class Front:
         starting: Callable[[], bool] = lambda: False,
         admission: Admission | None = None,
         patient: bool = False,
+        proofs: CallerProofs | None = None,
     ) -> None:
         """
         @param entrance: for receivers.
@@ -143,6 +78,7 @@ class Front:
             an unknown path is not yet a wrong one.
         @param admission: says who is calling and who may; without one, whoever is
             at the other end of the socket is, and everybody may.
+        @param proofs: asks callers who they are, where a route wants to know.
         @param patient: let requests wait for receivers that may be on their way back.
         """
         self._exchanges = exchanges
@@ -153,6 +89,7 @@ class Front:
         self._starting = starting
         self._patient = patient
         self._admission = admission
+        self._proofs = proofs
 
     def __call__(self, request: PublicRequest) -> None:
         """Decide what a request is."""
@@ -166,9 +103,7 @@ class Front:
                 return
         path = path_of(request.target)
         if path == LINK_PATH and self._entrance.is_for(request):
-            refusal = self._entrance.enter(request)
-            if refusal is not None:
-                self._exchanges.refuse(request, number, refusal)
+            self._entrance.enter(request, partial(self._exchanges.refuse, request, number))
         elif path == self._health_path and path:
             self._health(request)
         elif self._overload.shedding:
@@ -177,15 +112,34 @@ class Front:
             self._forward(request, number)
 
     def _forward(self, request: PublicRequest, number: str) -> None:
-        """Find the receivers of a request and begin the exchange."""
+        """Decide whether a request may go on."""
         try:
             admitted = self._admission.admit(request) if self._admission is not None else None
             if isinstance(admitted, Refusal | Preflight):
                 self._stay(request, number, admitted)
                 return
-            pool = self._exchanges.receivers.routes.match(request.target)
         except AmbiguousTarget:
-            self._exchanges.refuse(request, number, (400, "route", "the target can be read in more than one way"))
+            self._exchanges.refuse(request, number, _AMBIGUOUS)
+            return
+        if admitted is not None and admitted.callers is not None:
+            self._ask(request, number, admitted, admitted.callers)
+        else:
+            self._route(request, number, admitted)
+
+    def _ask(self, request: PublicRequest, number: str, permit: Permit, allowed: tuple[DidRule, ...]) -> None:
+        """Let a caller prove who it is, and then go on."""
+        refuse = partial(self._exchanges.refuse, request, number)
+        if self._proofs is None:
+            refuse((503, "gateway", "nobody can prove anything here"))
+        else:
+            self._proofs.ask(request, allowed, partial(self._route, request, number, permit), refuse)
+
+    def _route(self, request: PublicRequest, number: str, admitted: Permit | None) -> None:
+        """Find the receivers of a request and begin the exchange."""
+        try:
+            pool = self._exchanges.receivers.routes.match(request.host, request.target)
+        except AmbiguousTarget:
+            self._exchanges.refuse(request, number, _AMBIGUOUS)
             return
         if pool is None and self._patient and self._starting():
             pool = self._exchanges.receivers.lobby

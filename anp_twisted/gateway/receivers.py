@@ -9,41 +9,58 @@ each of its requests goes over the link with the least in flight.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from anp_twisted.auth.identity import Identity
 from anp_twisted.errors import ANPError, Code
 from anp_twisted.gateway.balancer import Member, Pool
 from anp_twisted.gateway.routes import RouteTable
+from anp_twisted.gateway.territory import CredentialsEnded, Territory
 from anp_twisted.http.request import PublicRequest
 from anp_twisted.limits import Limits
 from anp_twisted.paths import AmbiguousTarget, InvalidPrefix, prefix_key
+from anp_twisted.places import Place
+from anp_twisted.registry.book import Book, PlaceRefused
 from anp_twisted.session.events import GoawayReceived, RequestReceived
 from anp_twisted.transports.link import Link
 from anp_twisted.wire.heads import WORKERS, Hello
+
+_MOST_SHOWN: Final = 64
+"""Places named in one line of the log."""
 
 
 class Process(Member):
     """
     A receiver process, as the balance sees it: whatever the number of its links, it has one capacity.
 
+    @ivar identity: whose process it is.
+    @ivar announced: the prefix keys that it announces.
     @ivar serving: its links that take requests.
     @ivar links: how many links it has, those that drain included.
     """
 
-    __slots__ = ("key", "links", "serving")
+    __slots__ = ("announced", "identity", "key", "links", "serving")
 
-    def __init__(self, name: str, capacity: int, key: object) -> None:
+    def __init__(self, name: str, capacity: int, key: object, identity: Identity, announced: Sequence[bytes]) -> None:
         """
         @param key: what its links have in common.
         """
         super().__init__(name, capacity)
         self.key = key
+        self.identity = identity
+        self.announced = announced
         self.serving: list[Receiver] = []
         self.links = 0
+
+    @property
+    def places(self) -> list[Place]:
+        """Where it takes requests."""
+        return [pool.place for pool in self.pools]
 
     def least(self) -> Receiver:
         """Find the link with the least in flight."""
@@ -102,18 +119,29 @@ class Receivers:
     """
     The table of links; it is the owner that every link tells of its life.
 
-    @ivar routes: the pools by prefix.
+    @ivar routes: the pools by place.
+    @ivar territory: who may be where.
     @ivar parked: requests that wait for a receiver.
     @ivar lobby: where those wait whose path nobody serves yet.
     """
 
     log = Logger()
 
-    def __init__(self, routes: RouteTable, clock: IReactorTime, limits: Limits, *, shared_by: int = 0) -> None:
+    def __init__(
+        self,
+        routes: RouteTable,
+        clock: IReactorTime,
+        limits: Limits,
+        *,
+        shared_by: int = 0,
+        territory: Territory | None = None,
+    ) -> None:
         """
+        @param territory: who may be where; without one, whoever comes first.
         @param shared_by: the processes that a receiver links to if it can, and divides its capacity among.
         """
         self.routes = routes
+        self.territory = territory or Territory(clock.seconds, limits)
         self.lobby = Pool(b"*")
         self._shared_by = max(1, shared_by)
         # Its links to other processes have numbers too, and while it looks for one it has one more.
@@ -122,7 +150,7 @@ class Receivers:
         self._clock = clock
         self._limits = limits
         self._by_link: dict[Link, Receiver] = {}
-        self._by_number: dict[tuple[str, str, int], Receiver] = {}
+        self._by_number: dict[tuple[Identity, str, int], Receiver] = {}
         self._processes: dict[object, Process] = {}
 
     def __len__(self) -> int:
@@ -139,7 +167,7 @@ class Receivers:
         hello = link.connection.peer
         assert hello is not None, "a link is open before its HELLO"
         try:
-            keys = sorted({prefix_key(path) for path in hello.paths or ["/"]})
+            keys = sorted({prefix_key(path) for path in hello.paths})
         except InvalidPrefix as error:
             self.log.warn("receiver at {remote} refused: {reason}", remote=link.remote, reason=str(error))
             link.close(error.close_code, "a path that is no prefix")
@@ -150,11 +178,35 @@ class Receivers:
             self.log.warn("receiver at {remote} refused: too many of them, or of its paths", remote=link.remote)
             link.close(1013, "too many")
             return
+        try:
+            places = self._allowed(link.identity, keys)
+        except PlaceRefused as error:
+            self.log.warn("receiver {who} at {remote} refused: {reason}",
+                          who=link.identity, remote=link.remote, reason=str(error))  # fmt: skip
+            link.close(error.close_code, "not a place of yours")
+            return
+        self._take_part(link, hello, keys, places)
+
+    def _allowed(self, identity: Identity, keys: list[bytes]) -> list[Place]:
+        """
+        Find where a receiver may be.
+
+        @raise PlaceRefused: somebody else is there, or it may not for another reason.
+        """
+        places = self.territory.places(identity, keys)
+        for place in places:
+            pool = self.routes.get(place)
+            if pool is not None and pool.owner not in (None, identity) and not self.territory.owns(identity, place):
+                raise PlaceRefused(f"{place} is served by {pool.owner}")
+        return places
+
+    def _take_part(self, link: Link, hello: Hello, keys: list[bytes], places: list[Place]) -> None:
+        """Let a receiver be where it may be."""
         # One that drains is not among these: what runs on it may end beside the new one.
         old = self._by_number.get((link.identity, hello.instance, hello.link))
         if old is not None:
             self.withdraw(old)
-        self._join(Receiver(link, self._process_of(link, hello, keys), hello.link), keys)
+        self._join(Receiver(link, self._process_of(link, hello, keys), hello.link), places)
         if old is not None:
             # Not earlier: what can be asked again of the new link is not to fail for want of one.
             self.log.info("receiver {name} connected again; its old link is cut", name=old.name)
@@ -174,11 +226,12 @@ class Receivers:
         key = (link.identity, hello.instance, capacity, tuple(keys)) if hello.instance else link
         found = self._processes.get(key)
         if found is None:
-            found = self._processes[key] = Process(f"{link.identity}@{link.remote}", capacity, key)
+            name = f"{link.identity}@{link.remote}"
+            found = self._processes[key] = Process(name, capacity, key, link.identity, keys)
         return found
 
-    def _join(self, receiver: Receiver, keys: list[bytes]) -> None:
-        """Put a receiver into its pools and serve who waits there."""
+    def _join(self, receiver: Receiver, places: list[Place]) -> None:
+        """Let a link take requests, and its process, if that took none before."""
         link, process = receiver.link, receiver.process
         self._by_link[link] = receiver
         assert link.connection.peer is not None, "a receiver is one since its HELLO"
@@ -187,23 +240,76 @@ class Receivers:
             self._by_number[link.identity, instance, receiver.number] = receiver
         process.links += 1
         process.serving.append(receiver)
-        paths = " ".join(key.decode("ascii") or "/" for key in keys)
+        paths = " ".join(map(str, places[:_MOST_SHOWN])) + (" …" if len(places) > _MOST_SHOWN else "")
         which = f" (link {receiver.number + 1})" if receiver.number else ""
         self.log.info("receiver {name}{which} connected, serves {paths}", name=receiver.name, which=which, paths=paths)
-        if len(process.serving) > 1:
-            return
-        pools = [self.routes.pool(key) for key in keys]
+        if len(process.serving) == 1:
+            self._settle(process, places)
+
+    def _settle(self, process: Process, places: list[Place]) -> None:
+        """Put a process into pools, and serve who waits there."""
+        pools = [self.routes.pool(place) for place in places]
         for pool in pools:
+            pool.owner = process.identity
             pool.add(process)
         for pool in pools:
             self._serve(pool)
         self._clear_lobby()
 
+    def adopt(self, book: Book) -> None:
+        """
+        Go over to what the registry says now.
+
+        Who may be in other places than before is moved there while its requests
+        run on; who may be nowhere any more is sent away.
+        """
+        changed = book is not self.territory.book
+        self.territory.book = book
+        for receiver in self.connected():
+            self._check(receiver)
+        if not changed:
+            return
+        self.routes.adopt(book)
+        moves = [(process, self._where_now(process)) for process in list(self._processes.values()) if process.serving]
+        # All leave before any come: a place may go from one to another.
+        for process, places in moves:
+            for pool in [pool for pool in process.pools if pool.place not in places]:
+                pool.remove(process, self._clock.seconds())
+        for process, places in moves:
+            if places:
+                here = set(process.places)
+                self._settle(process, [place for place in places if place not in here])
+            else:
+                self._send_away(process)
+
+    def _check(self, receiver: Receiver) -> None:
+        """Send a receiver away whose token is not valid any more, also while it drains."""
+        try:
+            self.territory.check(receiver.link.identity)
+        except CredentialsEnded as error:
+            self.log.warn("receiver {name} is sent away: {reason}", name=receiver.name, reason=str(error))
+            self.withdraw(receiver)
+            receiver.link.close(error.close_code, "not allowed any more")
+
+    def _where_now(self, process: Process) -> list[Place]:
+        """Find where a process may be, nowhere if it may not be at all."""
+        try:
+            return self._allowed(process.identity, list(process.announced))
+        except PlaceRefused as error:
+            self.log.warn("receiver {name} is sent away: {reason}", name=process.name, reason=str(error))
+            return []
+
+    def _send_away(self, process: Process) -> None:
+        """End the links of a process, and what runs on them."""
+        for receiver in list(process.serving):
+            self.withdraw(receiver)
+            receiver.link.close(PlaceRefused.close_code, "not allowed any more")
+
     def _clear_lobby(self) -> None:
         """Let those who waited for any receiver see whether theirs is among them now."""
         for waiter in list(self.lobby.waiting):
             with suppress(AmbiguousTarget):
-                pool = self.routes.match(waiter.request.target)
+                pool = self.routes.match(waiter.request.host, waiter.request.target)
                 if pool is not None:
                     waiter.move(pool)
 
@@ -304,4 +410,4 @@ class Receivers:
         """Drop the prefixes whose last receiver left before a point in time."""
         for pool in self.routes.pools():
             if pool.empty_since is not None and pool.empty_since < older_than and not pool.waiting:
-                self.routes.drop(pool.key)
+                self.routes.drop(pool.place)

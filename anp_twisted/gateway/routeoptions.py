@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from anp_twisted.config.identity import read_did_rule
 from anp_twisted.config.routes import RouteSettings
 from anp_twisted.gateway.cors import Cors
 from anp_twisted.headers import Header
 from anp_twisted.networks import Networks
-from anp_twisted.paths import Prefixes, prefix_key
+from anp_twisted.places import Place, Places, parse_place
 from anp_twisted.ratelimit import Buckets, Rule
 from anp_twisted.rates import Rate
+from anp_twisted.registry.rows import RouteRow
 
 CORS_FIELDS: Final = frozenset(
     b"access-control-allow-" + name for name in (b"origin", b"credentials", b"methods", b"headers")
@@ -66,6 +68,8 @@ class RouteOptions:
     @ivar access: who may call.
     @ivar by_caller: one bucket for each caller.
     @ivar by_all: one bucket for all of them.
+    @ivar proves: whether callers have to prove a DID.
+    @ivar callers: which of those that do may call; nobody named is all of them.
     @ivar concurrency: how many requests may run at once; 0 is no limit.
     @ivar running: how many do.
     @ivar body: the cap of a request body, if it is not the usual one.
@@ -73,13 +77,15 @@ class RouteOptions:
     @ivar dropped: lower-case names of response fields that are not passed on.
     """
 
-    __slots__ = ("_added", "_added_over_tls", "access", "body", "by_all", "by_caller", "concurrency", "cors",
-                 "dropped", "running")  # fmt: skip
+    __slots__ = ("_added", "_added_over_tls", "access", "body", "by_all", "by_caller", "callers", "concurrency",
+                 "cors", "dropped", "proves", "running")  # fmt: skip
 
     def __init__(self, settings: RouteSettings, most_buckets: int) -> None:
         self.access = AccessList(settings.allow, settings.deny)
         self.by_caller = buckets_of(settings.rate_limit, most_buckets)
         self.by_all = buckets_of(settings.total_rate_limit, 1)
+        self.proves = settings.auth == "did"
+        self.callers = tuple(map(read_did_rule, settings.allow_did))
         self.concurrency = settings.concurrency or 0
         self.running = 0
         self.body = settings.body_limit
@@ -110,14 +116,40 @@ class RouteOptions:
         return [("route-caller", self.by_caller), ("route", self.by_all)]
 
 
-class OptionsTable(Prefixes[RouteOptions]):
-    """The options by prefix."""
+class OptionsTable(Places[RouteOptions]):
+    """The options by place."""
 
     def __init__(self, settings: Iterable[tuple[str, RouteSettings]], most_buckets: int) -> None:
         """
-        @param settings: pairs of a prefix that can be read in one way only and its options.
+        @param settings: pairs of a place, as L{parse_place} reads it, and its options.
         @param most_buckets: how many buckets one rule keeps.
         """
         super().__init__()
-        for prefix, one in settings:
-            self.put(prefix_key(prefix), RouteOptions(one, most_buckets))
+        self._most_buckets = most_buckets
+        self._fixed: set[Place] = set()
+        self._registered: dict[Place, tuple[RouteSettings, RouteOptions]] = {}
+        for text, one in settings:
+            place = parse_place(text)
+            self._fixed.add(place)
+            self.put(place, RouteOptions(one, most_buckets))
+
+    def adopt(self, rows: Iterable[RouteRow]) -> None:
+        """
+        Go over to the options that the registry has now.
+
+        The operator's own settings hold in their places, whatever it says. Options
+        that are as before keep what they have counted.
+
+        @param rows: those that have options.
+        """
+        before, self._registered = self._registered, {}
+        for row in rows:
+            if row.options is None or row.place in self._fixed:
+                continue
+            known = before.pop(row.place, None)
+            if known is None or known[0] != row.options:
+                known = row.options, RouteOptions(row.options, self._most_buckets)
+                self.put(row.place, known[1])
+            self._registered[row.place] = known
+        for place in before:
+            self.drop(place)

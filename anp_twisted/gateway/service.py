@@ -21,20 +21,28 @@ from twisted.logger import Logger
 
 from anp_twisted import __version__
 from anp_twisted.access import AccessRecord
+from anp_twisted.auth.authenticator import Authenticator
+from anp_twisted.auth.identity import Identity
 from anp_twisted.gateway.admission import Admission
+from anp_twisted.gateway.callerproof import CallerProofs
 from anp_twisted.gateway.doors import Doors, GuardedFactory
+from anp_twisted.gateway.entrance import Interview, LinkEntrance
 from anp_twisted.gateway.exchanges import Exchanges
-from anp_twisted.gateway.front import Front, LinkEntrance, LinkFront
+from anp_twisted.gateway.front import Front, LinkFront
 from anp_twisted.gateway.receivers import Receivers
 from anp_twisted.gateway.routes import RouteTable
+from anp_twisted.gateway.territory import Territory
 from anp_twisted.gateway.watch import OverloadWatch
 from anp_twisted.http.channel import nobody
 from anp_twisted.limits import Limits
+from anp_twisted.registry.book import Book
+from anp_twisted.registry.service import Registry
 from anp_twisted.transports.caller import CallerSockets
 from anp_twisted.transports.link import Link, Soon
 from anp_twisted.transports.link import State as LinkState
 from anp_twisted.transports.listener import Listener
 from anp_twisted.transports.server import LinkServerFactory
+from anp_twisted.transports.versions import Legacy
 from anp_twisted.wire import v2
 from anp_twisted.wire.heads import Hello
 
@@ -54,19 +62,22 @@ class Surroundings:
     @ivar soon: runs a function at the end of this turn of the reactor.
     @ivar wall: the time of day, in seconds since the epoch.
     @ivar request_id: makes the id of the next request.
-    @ivar identify: from the value of C{Authorization} to the identity of a
-        receiver, or C{None} when it proves none.
+    @ivar authenticator: judges who receivers are.
     @ivar record: gets one record for each request that ended, if anybody wants them.
     @ivar announce: gets the public URL when everything listens.
+    @ivar callers: judges who callers are, where a route wants to know.
+    @ivar legacy: for receivers of version 1; without it, there are none.
     """
 
     clock: IReactorTime
     soon: Soon
     wall: Callable[[], float]
     request_id: Callable[[], str]
-    identify: Callable[[bytes], str | None]
+    authenticator: Authenticator
     record: Callable[[AccessRecord], None] | None
     announce: Callable[[str], None]
+    legacy: Legacy | None = None
+    callers: Authenticator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +127,11 @@ class GatewayService(MultiService):
         compression: bool = False,
         admission: Admission | None = None,
         place: Place = _ALONE,
+        registry: Registry | None = None,
     ) -> None:
         """
         @param place: which process this is, where there are several.
+        @param registry: whose tokens and places those are; it becomes a part of this service.
         @param public_url: where callers reach the gateway, if it is not where it listens.
         @param compression: whether WebSockets of callers may be compressed.
         @param admission: who is calling, and who may.
@@ -131,19 +144,12 @@ class GatewayService(MultiService):
         self._phase = Phase.STOPPED
         self._started = 0.0
         self._listeners: list[Listener] = []
-        self.receivers = Receivers(RouteTable(), around.clock, limits, shared_by=place.among)
+        territory = Territory(around.wall, limits)
+        self.receivers = Receivers(RouteTable(), around.clock, limits, shared_by=place.among, territory=territory)
         self.exchanges = self._make_exchanges(CallerSockets(around.clock, limits, compression=compression))
-        links = LinkServerFactory(around.clock, around.soon, limits, self.receivers, self._hello)
-        self.entrance = LinkEntrance(links, around.identify)
-        front = Front(
-            self.exchanges,
-            self.entrance,
-            request_id=around.request_id,
-            health_path=health_path,
-            starting=self._is_starting,
-            admission=admission,
-            patient=place.among > 1,
-        )
+        links = LinkServerFactory(around.clock, around.soon, limits, self.receivers, self._hello, legacy=around.legacy)
+        self.entrance = LinkEntrance(links, Interview(around.authenticator, around.clock, limits))
+        front = self._make_front(health_path, admission)
         self._admission = admission
         self.exchanges.forwards_ids = admission is not None and admission.forwards_ids
         exempt = nobody if admission is None else admission.is_proxy
@@ -152,9 +158,33 @@ class GatewayService(MultiService):
         self.link_front = GuardedFactory(around.clock, limits, link_front, on_refused=self._malformed)
         self._doors = Doors(self._listeners, [self.front, self.link_front])
         self.watch = self._make_watch()
+        self._registry = registry
+        if registry is not None:
+            registry.when_changed(self._adopt)
+            registry.setServiceParent(self)  # type: ignore[no-untyped-call]
         tidy = TimerService(_TIDY, self._tidy)
         tidy.clock = around.clock
         tidy.setServiceParent(self)
+
+    def _make_front(self, health_path: str, admission: Admission | None) -> Front:
+        """Make what decides what a request is."""
+        return Front(
+            self.exchanges,
+            self.entrance,
+            request_id=self._around.request_id,
+            health_path=health_path,
+            starting=self._is_starting,
+            admission=admission,
+            patient=self._place.among > 1,
+            proofs=self._caller_proofs(),
+        )
+
+    def _caller_proofs(self) -> CallerProofs | None:
+        """Make what asks callers who they are, if anybody could judge it."""
+        around = self._around
+        if around.callers is None:
+            return None
+        return CallerProofs(Interview(around.callers, around.clock, self._limits))
 
     def _make_exchanges(self, sockets: CallerSockets) -> Exchanges:
         """Make the table of the requests that run."""
@@ -175,6 +205,12 @@ class GatewayService(MultiService):
         self.front.entering = self.link_front.entering = watch.entering
         watch.setServiceParent(self)  # type: ignore[no-untyped-call]
         return watch
+
+    def _adopt(self, book: Book) -> None:
+        """Go over to what the registry says now."""
+        if self._admission is not None:
+            self._admission.adopt(book)
+        self.receivers.adopt(book)
 
     def listen_on(self, listener: Listener) -> None:
         """Add a listener; it listens when the service starts. The first one is where callers reach the gateway."""
@@ -289,7 +325,7 @@ class GatewayService(MultiService):
         """Forget the paths whose receivers have been gone too long."""
         self.receivers.forget_empty(self._around.clock.seconds() - self._limits.route_memory)
 
-    def _hello(self, identity: str) -> Hello:
+    def _hello(self, identity: Identity) -> Hello:
         """Say who we are to a receiver; it opens no streams."""
         limits = self._limits
         return Hello(
@@ -330,13 +366,14 @@ class GatewayService(MultiService):
                     "capacity": receiver.capacity,
                     "streams": len(receiver.link.connection.streams),
                     "rtt": receiver.link.rtt,
-                    "paths": [pool.key.decode("ascii") or "/" for pool in receiver.pools],
+                    "paths": [str(pool.place) for pool in receiver.pools],
                 }
                 for receiver in self.receivers.connected()
             ],
             "receivers_refused": self.entrance.refused,
             "callers_refused": {} if self._admission is None else dict(self._admission.refused),
             "overload": self.watch.figures(),
+            "registry": {} if self._registry is None else self._registry.figures(),
             "process": {
                 "descriptors": self.exchanges.overload.last.descriptors or None,
                 "timers": len(self._around.clock.getDelayedCalls()),

@@ -35,7 +35,7 @@ def _add_listeners(gateway: GatewayService, settings: GatewaySettings) -> None:
     from anp_twisted.gateway.management import management_listener
     from anp_twisted.transports.listening import string_listener, tcp_listener
 
-    tls = (settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
+    tls = (settings.tls_cert, settings.tls_key, settings.client_ca) if settings.tls_cert and settings.tls_key else None
     on_endpoint = partial(string_listener, reactor, trusted=Networks(settings.trusted_proxy), limits=settings.limits())
     for description in settings.listen:
         gateway.listen_on(on_endpoint(gateway.front, description))
@@ -65,7 +65,9 @@ def _make_fleet(options: Options, log: OperatorLog, token: str) -> Fleet:
 
     settings = options.settings
     if settings.tls_cert and settings.tls_key:
-        server_options(settings.tls_cert, settings.tls_key)  # each worker reads it; a mistake is told now
+        server_options(
+            settings.tls_cert, settings.tls_key, settings.client_ca
+        )  # each worker reads it; a mistake is told now
     failing = Failing(reactor, options.command)
     base = Base(reactor=reactor, token=token, write=log.write, announce=log.first.announce, give_up=failing.fail)
     crew = Crew(settings.workers, settings.limits(), draw=random.SystemRandom().random)
@@ -80,9 +82,11 @@ def _make_gateway(options: Options, log: OperatorLog, token: str) -> GatewayServ
     """Build a gateway of one process."""
     from twisted.internet import reactor
 
-    from anp_twisted.gateway.build import build_gateway
+    from anp_twisted.gateway.build import build_gateway, build_registry
+    from anp_twisted.gateway.identities import build_identities
 
     settings = options.settings
+    registry = build_registry(reactor, settings)
     gateway = build_gateway(
         reactor,
         settings,
@@ -90,6 +94,8 @@ def _make_gateway(options: Options, log: OperatorLog, token: str) -> GatewayServ
         token=token,
         announce=log.first.announce,
         record=log.recorder,
+        registry=registry,
+        identities=build_identities(reactor, settings, registered=registry.knows),
     )
     _add_listeners(gateway, settings)
     return gateway

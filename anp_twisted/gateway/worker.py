@@ -101,15 +101,15 @@ class Ports:
         self._scheme = "http"
         settings = assignment.settings
         if settings.tls_cert and settings.tls_key:
-            self._secure(settings.tls_cert, settings.tls_key)
+            self._secure(settings.tls_cert, settings.tls_key, settings.client_ca)
 
-    def _secure(self, chain: str, key: str) -> None:
+    def _secure(self, chain: str, key: str, client_ca: str | None) -> None:
         """Speak TLS."""
         from twisted.protocols.tls import TLSMemoryBIOFactory
 
         from anp_twisted.transports.tls import server_options
 
-        options, clock = server_options(chain, key), self._reactor
+        options, clock = server_options(chain, key, client_ca), self._reactor
         self._wrap = lambda factory: TLSMemoryBIOFactory(options, False, factory, clock)
         self._scheme = "https"
 
@@ -185,11 +185,13 @@ class Program:
 
     def _make(self) -> GatewayService:
         """Build the gateway of this process."""
-        from anp_twisted.gateway.build import build_gateway
+        from anp_twisted.gateway.build import build_gateway, build_registry
+        from anp_twisted.gateway.identities import build_identities
 
         given = self._assignment
         settings = given.settings
         wanted = settings.log_level in ("debug", "info")
+        registry = build_registry(self._reactor, settings)
         return build_gateway(
             self._reactor,
             settings,
@@ -198,6 +200,8 @@ class Program:
             announce=lambda url: report(Ready(url)),
             record=self._record if wanted else None,
             place=Place(given.number, given.among),
+            registry=registry,
+            identities=build_identities(self._reactor, settings, registered=registry.knows),
         )
 
     def _start(self, top: MultiService) -> None:

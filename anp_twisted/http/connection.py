@@ -27,6 +27,7 @@ from zope.interface import implementer
 
 from anp_twisted.errors import InvalidMessage, RequestRefused
 from anp_twisted.http.answer import Asked, answer_head
+from anp_twisted.http.certificate import peer_name
 from anp_twisted.http.intake import BodyPart, Intake
 from anp_twisted.http.pace import NEVER, Stall
 from anp_twisted.http.request import Answer, PublicRequest
@@ -288,6 +289,13 @@ class PublicConnection(Protocol):
                 self._socket.pauseProducing()
 
     # --- what a request asks of its connection ---------------------------------
+
+    @property
+    def certificate(self) -> str:
+        """
+        The name in the caller's certificate, if TLS has verified one, else nothing.
+        """
+        return peer_name(self._socket) if self._secure else ""
 
     @property
     def date(self) -> bytes:

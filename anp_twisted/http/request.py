@@ -14,6 +14,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IProtocol
 
+from anp_twisted.auth.identity import Identity
 from anp_twisted.errors import InvalidMessage
 from anp_twisted.headers import Header
 from anp_twisted.http.answer import CONTINUE, Asked, Framing, answer_head, informational_head
@@ -65,6 +66,12 @@ class Answering(Protocol):
     def date(self) -> bytes:
         """
         The value of the C{Date} field now.
+        """
+
+    @property
+    def certificate(self) -> str:
+        """
+        The name in the caller's certificate, if TLS has verified one, else nothing.
         """
 
     @property
@@ -172,6 +179,7 @@ class PublicRequest:
     @ivar body_bytes: bytes of the request's body that were received.
     @ivar consumer: who was attached, until the answer has ended: it refers to the request
         as well, and two that do only the garbage collector would find.
+    @ivar identity: who the caller has proved to be, C{None} if it has not.
     @ivar shown_id: what the caller finds in C{X-Request-ID}, if anything.
     @ivar amend: makes the fields of the answer's head out of those it is given, if
         there is anything to change.
@@ -192,6 +200,7 @@ class PublicRequest:
         "has_body",
         "headers",
         "host",
+        "identity",
         "method",
         "received",
         "scheme",
@@ -227,6 +236,7 @@ class PublicRequest:
         self.body_bytes = 0
         self.consumer: RequestConsumer | None = None
         self.shown_id = b""
+        self.identity: Identity | None = None
         self.amend: Callable[[list[Header]], list[Header]] | None = None
         self._channel = channel
         self._answer = Answer.WAITING
@@ -240,6 +250,13 @@ class PublicRequest:
         How far the answer has come.
         """
         return self._answer
+
+    @property
+    def certificate(self) -> str:
+        """
+        The name in the caller's certificate, if TLS has verified one, else nothing.
+        """
+        return self._channel.certificate
 
     @property
     def awaits_continue(self) -> bool:

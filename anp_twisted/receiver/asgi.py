@@ -143,10 +143,21 @@ def http_scope(
         "extensions": {
             "http.response.early_hint": {},
             "http.response.trailers": {},
-            # The identity is that of a caller who proved one; nobody does yet.
-            "anp": {"request_id": head.id, "deadline": head.deadline, "identity": None, "target": head.target},
+            "anp": {
+                "request_id": head.id,
+                "deadline": head.deadline,
+                "identity": identity_of(head),
+                "target": head.target,
+            },
         },
     }
+
+
+def identity_of(head: RequestHead) -> dict[str, str] | None:
+    """
+    @return: who the caller has proved to be to the gateway, for the application.
+    """
+    return None if head.identity is None else {"kind": head.identity[0], "name": head.identity[1]}
 
 
 # --- the exchange --------------------------------------------------------------

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import random
 import secrets
+import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from anp_twisted.auth.bearer import authorization
+from anp_twisted.auth.signer import DidSigner
 from anp_twisted.auth.tokens import TokenSource
 from anp_twisted.config.tables import ReceiverSettings
 from anp_twisted.errors import ANPError, CredentialError, SettingsError
@@ -29,8 +32,12 @@ from anp_twisted.receiver.service import Choice, ReceiverService, lanes_of
 from anp_twisted.receiver.uplink import Gateway, Lane, Surroundings
 from anp_twisted.transports.addresses import parse_gateway
 from anp_twisted.transports.proxies import proxy_of
+from anp_twisted.transports.versions import Legacy
 from anp_twisted.transports.ways import gateway_endpoint
 from anp_twisted.workers import Crew
+
+Headers = Callable[[], dict[str, str]]
+"""Makes the header fields of an attempt."""
 
 
 class BearerHeaders:
@@ -72,7 +79,9 @@ class Destination:
     Which gateways a receiver is linked to, and how it gets there.
 
     @ivar urls: C{ws[s]://host[:port][/path]} each, the preferred one first.
-    @ivar tokens: where the token comes from.
+    @ivar tokens: where the token comes from; C{None} for a receiver that proves itself in another way.
+    @ivar signer: proves a DID instead.
+    @ivar certificate: the PEM files of a certificate chain and its key, to be shown with or without the rest.
     @ivar paths: the prefixes that the application serves.
     @ivar links: how many links there are to each gateway.
     @ivar choice: what to do with several gateways.
@@ -84,7 +93,9 @@ class Destination:
     """
 
     urls: Sequence[str]
-    tokens: TokenSource
+    tokens: TokenSource | None
+    signer: DidSigner | None = None
+    certificate: tuple[str, str] | None = None
     paths: Sequence[str] = ("/",)
     links: int = 1
     choice: Choice = Choice.ALL
@@ -101,24 +112,38 @@ class Destination:
         @param reactor: the reactor it happens on.
         @raise SettingsError: if that cannot be done as it is said here.
         """
-        headers, instance = BearerHeaders(self.tokens), new_instance()
+        headers = None if self.tokens is None else BearerHeaders(self.tokens)
+        instance = new_instance()
         gateways = [self._gateway(reactor, url, headers, instance) for url in self.urls]
         if len({gateway.url for gateway in gateways}) < len(gateways):
             raise SettingsError("a gateway is named twice; more links to one are asked for with --links")
         return lanes_of(gateways, links=self.links, choice=self.choice)
 
-    def _gateway(self, reactor: Any, url: str, headers: BearerHeaders, instance: str) -> Gateway:
+    def _gateway(self, reactor: Any, url: str, headers: Headers | None, instance: str) -> Gateway:
         """Make one of them."""
         address = parse_gateway(url, insecure=self.insecure)
         proxy = proxy_of(address, self.proxy, self.environment)
+        own = self.certificate if address.secure else None
         return Gateway(
             url=address.url,
-            endpoint=gateway_endpoint(reactor, address, ca_file=self.ca_file, proxy=proxy),
-            headers=headers,
+            endpoint=gateway_endpoint(reactor, address, ca_file=self.ca_file, proxy=proxy, own=own),
+            headers=headers or self._proofs(address.host),
             paths=tuple(self.paths),
             instance=instance,
             attempts=self.attempts,
         )
+
+    def _proofs(self, host: str) -> Headers:
+        """Make what proves us to one gateway."""
+        signer = self.signer
+        if signer is None:
+            return _no_fields
+        return lambda: {"Authorization": signer.authorization(host)}
+
+
+def _no_fields() -> dict[str, str]:
+    """A certificate is shown before any field."""
+    return {}
 
 
 def build_receiver(
@@ -152,6 +177,7 @@ def build_receiver(
         give_up=give_up,
         linked=linked,
         troubled=troubled,
+        legacy=Legacy(time.time, lambda: str(uuid.uuid4())),  # noqa: TID251 - where the time of day comes in
     )
     bridge = AppBridge(app, loop=loop_of(reactor), limits=limits, lifespan=lifespan)
     return ReceiverService(bridge, lanes, around, beside=LagWatch(reactor, limits))

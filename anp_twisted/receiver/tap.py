@@ -15,6 +15,7 @@ from anp_twisted.errors import ANPError, CredentialError, SettingsError
 from anp_twisted.receiver.lifespan import Mode
 
 if TYPE_CHECKING:
+    from anp_twisted.auth.signer import DidSigner
     from anp_twisted.ops.logfile import LoggedService, OperatorLog
     from anp_twisted.receiver.crew import CrewService
     from anp_twisted.receiver.service import ReceiverService
@@ -42,9 +43,13 @@ def lanes_for(reactor: Any, settings: ReceiverSettings) -> list[Lane]:
 
     for url in settings.gateway:  # before the token is looked for, which is not to be shown there
         parse_gateway(url, insecure=settings.insecure)
+    signer = _signer(settings)
+    certificate = (settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
     destination = Destination(
         urls=settings.gateway,
-        tokens=_token_source(settings),
+        tokens=None if _proves_otherwise(settings) else _token_source(settings),
+        signer=signer,
+        certificate=certificate,
         paths=settings.served(),
         links=settings.links,
         choice=Choice(settings.gateways),
@@ -55,6 +60,36 @@ def lanes_for(reactor: Any, settings: ReceiverSettings) -> list[Lane]:
         attempts=settings.max_reconnect_attempts,
     )
     return destination.lanes(reactor)
+
+
+def _proves_otherwise(settings: ReceiverSettings) -> bool:
+    """
+    Whether no token is needed, since something else proves who this is.
+
+    @raise CredentialError: if both are given: one request has room for one of them.
+    """
+    if settings.did_document is not None and (settings.token is not None or settings.token_file is not None):
+        raise CredentialError("a receiver proves its DID or shows a token: leave out did-document or the token")
+    return settings.did_document is not None or (
+        settings.tls_cert is not None and settings.token is None and settings.token_file is None
+    )
+
+
+def _signer(settings: ReceiverSettings) -> DidSigner | None:
+    """
+    Make what proves a DID, if there is one.
+
+    @raise CredentialError: a file cannot be used.
+    """
+    if settings.did_document is None or settings.did_key is None:
+        return None
+    import secrets
+    import time
+
+    from anp_twisted.auth.signer import load_signer
+
+    wall = time.time  # noqa: TID251 - where the time of day comes in
+    return load_signer(settings.did_document, settings.did_key, wall=wall, nonce=lambda: secrets.token_hex(16))
 
 
 def _token_source(settings: ReceiverSettings) -> TokenSource:

@@ -23,6 +23,10 @@ _NEVER: Final = frozenset({"CONNECT", "TRACE"})
 """A tunnel to somewhere else, and an echo of what others may not see (RFC 9110, 9.3.6 and 9.3.8)."""
 
 
+_OURS: Final = frozenset({b"x-forwarded-for", b"anp-identity"})
+"""Fields that are written here: a gateway of another make may let them through as a caller sent them."""
+
+
 class Form(Enum):
     """How the end of a request body is known."""
 
@@ -150,7 +154,8 @@ def fields_for(scope: Mapping[str, Any], target: Target, *, keep_host: bool) -> 
     Make the fields of a request: the caller's, and where it came from.
 
     Whoever speaks for callers in a C{X-Forwarded-For} that arrives here has been
-    judged by the gateway; this side adds the gateway's caller to it.
+    judged by the gateway; this side adds the gateway's caller to it. C{ANP-Identity}
+    names who the caller has proved to be, and comes from the gateway alone.
     """
     given = strip_hop_by_hop(list(scope["headers"]))
     names = [name for name, _ in given]
@@ -158,10 +163,14 @@ def fields_for(scope: Mapping[str, Any], target: Target, *, keep_host: bool) -> 
     fields, via = list(given), [_caller(scope)]
     if b"x-forwarded-for" in names:
         via = [*get_all(given, b"x-forwarded-for"), *via]
-        fields = [field for field in fields if field[0] != b"x-forwarded-for"]
+    if not _OURS.isdisjoint(names):
+        fields = [field for field in fields if field[0] not in _OURS]
     if not keep_host or not host:
         fields = [(b"host", target.authority), *(field for field in fields if keep_host or field[0] != b"host")]
     fields.append((b"x-forwarded-for", b", ".join(via)))
+    identity = scope.get("extensions", {}).get("anp", {}).get("identity")
+    if identity is not None:
+        fields.append((b"anp-identity", identity["name"].encode("ascii")))
     if b"x-forwarded-proto" not in names:
         fields.append((b"x-forwarded-proto", _scheme(scope)))
     if b"x-forwarded-host" not in names and host:

@@ -31,6 +31,7 @@ from anp_twisted.transports.backoff import CREDENTIALS
 from anp_twisted.transports.client import Dialling, LinkEndpoint
 from anp_twisted.transports.link import Link, Soon, Wiring
 from anp_twisted.transports.rotation import RotatingEndpoint, Rotation
+from anp_twisted.transports.versions import Legacy
 from anp_twisted.wire import heads, v2
 from anp_twisted.wire.heads import Hello
 
@@ -55,6 +56,7 @@ class Surroundings:
     @ivar give_up: ends the process, since the receiver cannot do its work.
     @ivar linked: told each time a link is open, whether or not the gateway says where callers reach it.
     @ivar troubled: gets the reason of each attempt that failed and each link that was lost.
+    @ivar legacy: for gateways of version 1; without it, they are refused.
     """
 
     clock: IReactorTime
@@ -64,6 +66,7 @@ class Surroundings:
     give_up: Callable[[ANPError], None]
     linked: Callable[[], None] = _nothing
     troubled: Callable[[ANPError], None] = _nobody
+    legacy: Legacy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +239,7 @@ class Uplink:
         """Make what connects to one of the gateways."""
         around = self._owner.around
         hello = hello_of(gateway, limits, self.number)
-        dialling = Dialling(gateway.url, gateway.headers, lambda: hello, self.rotation)
+        dialling = Dialling(gateway.url, gateway.headers, lambda: hello, self.rotation, around.legacy)
         return LinkEndpoint(gateway.endpoint, dialling, Wiring(around.clock, around.soon, limits, self))
 
     @property

@@ -9,6 +9,7 @@ C{docs/protocol/anpx.md}, "Connection" and "Streams".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import TypeVar
@@ -66,6 +67,16 @@ _NEXT: dict[tuple[State, Input], State] = {
     (State.CLOSED, Input.GOAWAY): State.CLOSED,
 }
 
+
+def following(state: State, happened: Input) -> State:
+    """
+    Look up what comes of an input.
+
+    @raise KeyError: it cannot come in that state.
+    """
+    return _NEXT[state, happened]
+
+
 _MOST_STREAM_ID = 2**32 - 1
 _NO_TRAILERS = Trailers([])
 _Head = TypeVar("_Head", RequestHead, ResponseHead, Trailers)
@@ -82,7 +93,12 @@ class Connection:
     @ivar streams: the streams that are alive, by id.
     @ivar outbound: what waits to be sent.
     @ivar offences: frames for streams the peer had no right to.
+    @cvar speaks_text: whether text messages are a part of it.
+    @cvar excused: whether the silence of the peer means nothing.
     """
+
+    speaks_text = False
+    excused = False
 
     def __init__(self, role: Role, hello: Hello, limits: Limits = DEFAULT_LIMITS) -> None:
         """
@@ -219,10 +235,19 @@ class Connection:
 
     # --- frames in ------------------------------------------------------
 
-    def receive(self, message: bytes) -> None:
+    def receive_text(self, text: str) -> None:
+        """@raise UnexpectedFrame: always."""
+        raise UnexpectedFrame("a text message")
+
+    def tick(self, now: float) -> float:
+        """@return: that there is nothing for which to come back."""
+        return math.inf
+
+    def receive(self, message: bytes, now: float = 0.0) -> None:
         """
         Take one frame of the peer; what it means is in L{take_events}.
 
+        @param now: makes no difference in version 2.
         @raise ConnectionFault: if the connection cannot go on; call L{close}.
         """
         if self.state is State.CLOSED:

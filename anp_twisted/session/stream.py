@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from anp_twisted.errors import Code, InvalidMessage, StreamClosed
 from anp_twisted.limits import Limits
@@ -19,9 +19,6 @@ from anp_twisted.session.windows import ReceiveWindow, SendWindow
 from anp_twisted.wire import heads, v2
 from anp_twisted.wire.heads import Pairs, RequestHead, Reset, ResponseHead, Trailers
 from anp_twisted.wire.tlv import Value
-
-if TYPE_CHECKING:
-    from anp_twisted.session.outbound import Outbound
 
 
 class _Key(Enum):
@@ -140,10 +137,27 @@ def encode_head(head: RequestHead | ResponseHead | Trailers, limits: Limits) -> 
     return payload
 
 
+class Sending(Protocol):
+    """What a stream needs of the side of its connection that sends."""
+
+    @property
+    def limits(self) -> Limits:
+        """The caps."""
+
+    @property
+    def most_data(self) -> int:
+        """Body bytes in one frame."""
+
+    def touch(self, stream: Any) -> None:
+        """Let a stream take part in the round if it can send something."""
+
+
 class Keeper(Protocol):
     """What a stream needs of its connection."""
 
-    outbound: Outbound
+    @property
+    def outbound(self) -> Sending:
+        """The side that sends."""
 
     def return_credit(self, stream: Stream, size: int) -> None:
         """Give the peer credit again for bytes the consumer took."""

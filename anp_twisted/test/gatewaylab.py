@@ -19,6 +19,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.access import AccessRecord
+from anp_twisted.auth.identity import RECEIVER, Identity
 from anp_twisted.errors import ANPError, Code
 from anp_twisted.gateway.exchanges import Exchanges
 from anp_twisted.gateway.front import Front
@@ -44,7 +45,7 @@ class LinkInMemory:
     rtt = None
     state = State.OPEN
 
-    def __init__(self, lab: Lab, hello: Hello, identity: str = "receiver") -> None:
+    def __init__(self, lab: Lab, hello: Hello, identity: Identity = RECEIVER) -> None:
         self.lab = lab
         self.identity = identity
         self.remote = "192.0.2.1:5"

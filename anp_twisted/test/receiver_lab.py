@@ -23,6 +23,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from anp_twisted.auth.identity import RECEIVER, Identity
 from anp_twisted.errors import ANPError
 from anp_twisted.limits import Limits
 from anp_twisted.receiver.asgi import App
@@ -115,12 +116,12 @@ class GatewayEnd:
         self._hello = hello
         self._factory = LinkServerFactory(lab.clock, lab.soon, limits, self, self._placed)
 
-    def _placed(self, identity: str) -> Hello:
+    def _placed(self, identity: Identity) -> Hello:
         worker, workers = self.places.pop(0) if self.places else (0, 0)
         return structs.replace(self._hello, worker=worker, workers=workers)
 
     def protocol(self) -> IProtocol:
-        return self._factory.protocol("receiver", ("192.0.2.7", 4711))
+        return self._factory.protocol(RECEIVER, ("192.0.2.7", 4711))
 
     def link_open(self, link: Link) -> None:
         self.links.append(link)

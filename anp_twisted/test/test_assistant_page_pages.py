@@ -19,6 +19,7 @@ class Line:
 
     date = DATE
     staying = True
+    certificate = ""
 
     def __init__(self) -> None:
         self.sent = b""

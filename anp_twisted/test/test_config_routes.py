@@ -44,6 +44,23 @@ def read(text: str, command: type[FrontSettings] = GatewaySettings) -> Any:
     return resolve(cls, options={}, environment={}, document=tomllib.loads(text), file="f").settings
 
 
+class ProofTests(SynchronousTestCase):
+    """Callers that have to prove who they are."""
+
+    def test_read(self) -> None:
+        """Who may call is said where they have to prove it, and nowhere else."""
+        start = '[gateway]\npublic_host = "a.example"\n[gateway.routes."/a"]\n'
+        ((_, route),) = read(start + 'auth = "did"\nallow_did = "did:wba:b.example:*"').routes
+        self.assertEqual((route.auth, route.allow_did), ("did", ("did:wba:b.example:*",)))
+        for wrong in ('allow_did = "did:wba:b.example"', 'auth = "token"', 'auth = "did"\nallow_did = "did:wba:b=/x"'):
+            self.assertRaises(SettingsError, read, start + wrong)
+
+    def test_obeyed(self) -> None:
+        """Where it could not be obeyed it is refused."""
+        self.assertRaises(SettingsError, read, '[gateway.routes."/a"]\nauth = "did"')
+        self.assertRaises(SettingsError, read, '[both.routes."/a"]\nauth = "did"', BothSettings)
+
+
 class FileTests(SynchronousTestCase):
     """C{[gateway.routes."/prefix"]}."""
 

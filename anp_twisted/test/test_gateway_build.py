@@ -6,33 +6,8 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.config.tables import GatewaySettings
-from anp_twisted.gateway.build import build_gateway, identify_by
+from anp_twisted.gateway.build import build_gateway
 from anp_twisted.http.crowd import Verdict
-
-
-class IdentifyTests(SynchronousTestCase):
-    """Who is a receiver."""
-
-    def test_token(self) -> None:
-        """The right token alone, whatever the spelling of the scheme."""
-        identify = identify_by("right")
-        for value in (b"Bearer right", b"bearer right", b"BEARER  right"):
-            self.assertEqual(identify(value), "receiver")
-        for value in (
-            b"",
-            b"right",
-            b"Bearer",
-            b"Bearer wrong",
-            b"Bearer righ",
-            b"Bearer rightx",
-            b"Basic right",
-            b"\xff",
-        ):
-            self.assertIsNone(identify(value), value)
-
-    def test_no_token(self) -> None:
-        """An empty token admits nobody."""
-        self.assertIsNone(identify_by("")(b"Bearer "))
 
 
 class BuildTests(SynchronousTestCase):

@@ -9,7 +9,10 @@ from typing import Any
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from anp_twisted.gateway.front import Front, LinkEntrance, LinkFront
+from anp_twisted.auth.authenticator import SharedToken
+from anp_twisted.auth.identity import RECEIVER, Identity
+from anp_twisted.gateway.entrance import Interview, LinkEntrance
+from anp_twisted.gateway.front import Front, LinkFront
 from anp_twisted.http.channel import PublicFactory
 from anp_twisted.test.gatewaylab import Caller, Lab
 
@@ -22,10 +25,10 @@ class Links:
     """Stands where links are made, and keeps what it was asked for."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, tuple[str, int]]] = []
+        self.asked: list[tuple[Identity, tuple[str, int]]] = []
         self.received = b""
 
-    def protocol(self, identity: str, address: tuple[str, int]) -> Protocol:
+    def protocol(self, identity: Identity, address: tuple[str, int]) -> Protocol:
         """Make a protocol that keeps what it gets."""
         self.asked.append((identity, address))
         protocol = Protocol()
@@ -44,7 +47,7 @@ class FrontTests(SynchronousTestCase):
         self.lab = Lab()
         self.links = Links()
         links: Any = self.links
-        entrance = LinkEntrance(links, lambda value: "me" if value == b"Bearer right" else None)
+        entrance = LinkEntrance(links, Interview(SharedToken("right"), self.lab.clock, self.lab.limits))
         self.entrance = entrance
         self.settings: dict[str, Any] = {"request_id": lambda: "id-1", "starting": lambda: False}
         self.lab.factory = PublicFactory(
@@ -60,7 +63,7 @@ class FrontTests(SynchronousTestCase):
     def test_receiver(self) -> None:
         """The connection of a receiver is handed over with every byte of its request."""
         caller = self.ask(b"/ws", UPGRADE + RIGHT)
-        self.assertEqual(self.links.asked, [("me", ("198.51.100.7", 4711))])
+        self.assertEqual(self.links.asked, [(RECEIVER, ("198.51.100.7", 4711))])
         self.assertEqual(self.links.received, b"GET /ws HTTP/1.1\r\nHost: h\r\n" + UPGRADE + RIGHT + b"\r\n")
         self.assertEqual((caller.received(), self.entrance.refused), (b"", 0))
 

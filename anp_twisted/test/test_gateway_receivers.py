@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from anp_twisted.auth.identity import RECEIVER, Identity, Kind
 from anp_twisted.errors import ANPError
 from anp_twisted.gateway.receivers import Receivers
 from anp_twisted.gateway.routes import RouteTable
+from anp_twisted.places import parse_place
 from anp_twisted.session import events
 from anp_twisted.test.gatewaylab import Caller, Lab, LinkInMemory
+from anp_twisted.test.registrylab import book, holder
 from anp_twisted.wire.heads import RequestHead
 
 
@@ -23,7 +27,7 @@ class ReceiversTests(SynchronousTestCase):
 
     def paths(self) -> list[list[str]]:
         """The prefixes of each receiver that is connected."""
-        return [[pool.key.decode() for pool in one.pools] for one in self.lab.receivers.connected()]
+        return [[pool.place.key.decode() for pool in one.pools] for one in self.lab.receivers.connected()]
 
     def test_join(self) -> None:
         """A receiver serves what it announces, each prefix once."""
@@ -176,11 +180,15 @@ class LinksTests(SynchronousTestCase):
     def test_same_number_elsewhere(self) -> None:
         """The numbers of one process are nothing to another, nor to a process of another identity."""
         self.lab.connect(instance="q", link=0)
-        link = LinkInMemory(self.lab, self.lab.hello(instance="p", link=0, capacity=3), identity="somebody else")
+        link = LinkInMemory(
+            self.lab,
+            self.lab.hello(instance="p", link=0, capacity=3, paths=["/else"]),
+            identity=Identity(Kind.DID, "did:wba:somebody.else"),
+        )
         self.lab.links.append(link)
         self.lab.settle()
-        (pool,) = self.lab.receivers.routes.pools()
-        self.assertEqual((len(self.lab.receivers), pool.size), (4, 3))
+        pools = self.lab.receivers.routes.pools()
+        self.assertEqual((len(self.lab.receivers), [pool.size for pool in pools]), (4, [2, 1]))
 
     def test_one_lost(self) -> None:
         """The process stays while it has a link; what the lost one held is free again."""
@@ -242,3 +250,142 @@ class LinksTests(SynchronousTestCase):
             link.abort(ANPError("gone"))
         receivers = self.lab.receivers
         self.assertEqual((receivers._by_link, receivers._by_number, receivers._processes), ({}, {}, {}))
+
+
+class TerritoryTests(SynchronousTestCase):
+    """Nobody is where somebody else is, whatever the registry says next."""
+
+    def setUp(self) -> None:
+        """Begin with a registry of two owners, both with a token."""
+        self.lab = Lab()
+        self.tokens: dict[str, str | tuple[str, float]] = {"secret-a": ("ann", 100.0), "secret-b": "bob"}
+        self.adopt({"ann": ["/a", "ann.example/"], "bob": ["/b"]})
+
+    def adopt(self, routes: dict[str, list[str]]) -> None:
+        """Let the registry change."""
+        self.lab.receivers.adopt(book(routes, self.tokens))
+        self.lab.settle()
+
+    def connect(self, identity: Identity, *paths: str) -> LinkInMemory:
+        """Let a receiver connect as somebody."""
+        link = LinkInMemory(self.lab, self.lab.hello(paths=list(paths)), identity)
+        self.lab.links.append(link)
+        self.lab.settle()
+        return link
+
+    def places(self) -> dict[str, list[str]]:
+        """Where everybody is."""
+        return {
+            str(one.link.identity): sorted(str(pool.place) for pool in one.pools)
+            for one in self.lab.receivers.connected()
+        }
+
+    def test_own(self) -> None:
+        """Whoever owns places is there, or in those it announces."""
+        self.connect(holder("ann", "t0"))
+        self.connect(holder("bob", "t1"), "/b/c")
+        self.assertEqual(self.places(), {"ann": ["/a", "ann.example/"], "bob": ["/b/c"]})
+
+    def test_others(self) -> None:
+        """A place of somebody else is refused with 4003, and so is one below it."""
+        for identity in (holder("bob", "t1"), RECEIVER, Identity(Kind.DID, "did:wba:x"), Identity(Kind.TOKEN, "ann2")):
+            for path in ("/a", "/a/x"):
+                link = self.connect(identity, path)
+                self.assertEqual(link.closed, (4003, "not a place of yours"), (identity, path))
+        self.assertEqual(self.places(), {})
+
+    def test_first(self) -> None:
+        """What the registry says nothing of belongs to the first, and also while that one is away for a moment."""
+        first = self.connect(RECEIVER, "/free")
+        second = Identity(Kind.DID, "did:wba:x")
+        self.assertEqual(self.connect(second, "/free").closed, (4003, "not a place of yours"))
+        first.abort(ANPError("gone"))
+        self.assertEqual(self.connect(second, "/free").closed, (4003, "not a place of yours"))
+        self.lab.receivers.forget_empty(1.0)
+        self.connect(second, "/free")
+        self.assertEqual(self.places(), {"did:wba:x": ["/free"]})
+
+    def test_shared(self) -> None:
+        """Several receivers of one identity share its places."""
+        for number in range(3):
+            self.connect(holder("ann", "t0"))
+            self.assertEqual(self.lab.receivers.routes.pool(parse_place("/a")).size, number + 1)
+
+    def test_registryAgainstFirst(self) -> None:
+        """Whoever is in a place that gets an owner has to leave, and the owner gets in at once."""
+        squatter = self.connect(RECEIVER, "/new")
+        self.adopt({"bob": ["/b", "/new"]})
+        self.assertEqual(squatter.closed, (4003, "not allowed any more"))
+        self.connect(holder("bob", "t1"))
+        self.assertEqual(self.places(), {"bob": ["/b", "/new"]})
+
+    def test_moved(self) -> None:
+        """A place that goes from one owner to another does so at once; nothing else of either is touched."""
+        ann, bob = self.connect(holder("ann", "t0")), self.connect(holder("bob", "t1"))
+        self.adopt({"ann": ["ann.example/"], "bob": ["/a", "/b"]})
+        self.assertEqual(self.places(), {"ann": ["ann.example/"], "bob": ["/a", "/b"]})
+        caller = self.lab.caller()
+        caller.get(b"/a")
+        self.assertEqual((len(ann.requests), len(bob.requests)), (0, 1))
+        self.assertEqual((ann.closed, bob.closed), (None, None))
+
+    def test_runningGoOn(self) -> None:
+        """A request that runs ends where it began, also when the place has gone to another."""
+        ann = self.connect(holder("ann", "t0"))
+        caller = self.lab.caller()
+        caller.get(b"/a")
+        self.adopt({"ann": ["ann.example/"], "bob": ["/a", "/b"]})
+        self.lab.answer(ann, b"from ann")
+        self.assertIn(b"from ann", caller.received())
+
+    def test_waiting(self) -> None:
+        """A request for a place whose owner is away waits for it, and is nobody else's."""
+        root = self.connect(RECEIVER)
+        self.assertEqual(self.places(), {"receiver": ["/"]})
+        caller = self.lab.caller()
+        caller.get(b"/a")
+        self.assertEqual((len(root.requests), caller.status), (0, 0))
+        ann = self.connect(holder("ann", "t0"))
+        self.lab.answer(ann, b"from ann")
+        self.assertIn(b"from ann", caller.received())
+
+    def test_hosts(self) -> None:
+        """A request goes to whoever owns its host."""
+        root, ann = self.connect(RECEIVER), self.connect(holder("ann", "t0"))
+        for host in (b"ann.example", b"ANN.example:8443", b"other.example"):
+            self.lab.caller().send(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
+        self.assertEqual((len(ann.requests), len(root.requests)), (2, 1))
+
+    def test_revoked(self) -> None:
+        """Whose token is gone is sent away at once, also while it drains; others are not."""
+        ann, draining, bob = (self.connect(holder(*who)) for who in (("ann", "t0"), ("ann", "t0"), ("bob", "t1")))
+        self.lab.receivers.withdraw(self.lab.receivers.connected()[1])
+        del self.tokens["secret-a"]
+        self.tokens = {"none": "x", **self.tokens}
+        self.adopt({"ann": ["/a", "ann.example/"], "bob": ["/b"]})
+        gone = (4003, "not allowed any more")
+        self.assertEqual([link.closed for link in (ann, draining, bob)], [gone, gone, None])
+
+    def test_expired(self) -> None:
+        """A token that ends takes the link with it."""
+        link = self.connect(Identity(Kind.TOKEN, "ann", credential="t0", expires=100.0))
+        for seconds, closed in ((99.0, None), (1.0, (4003, "not allowed any more"))):
+            self.lab.clock.advance(seconds)
+            self.lab.receivers.adopt(self.lab.receivers.territory.book)
+            self.assertEqual(link.closed, closed)
+
+    def test_revokedMeanwhile(self) -> None:
+        """A token that was revoked between the handshake and HELLO opens nothing."""
+        self.assertEqual(self.connect(holder("ann", "t9")).closed, (4003, "not a place of yours"))
+
+    def test_landless(self) -> None:
+        """A token of the registry without a place serves nothing."""
+        self.tokens["secret-c"] = "eve"
+        self.adopt({"ann": ["/a"]})
+        self.assertEqual(self.connect(holder("eve", "t2"), "/free").closed, (4003, "not a place of yours"))
+
+    def test_tooMany(self) -> None:
+        """There is a cap on the places of one receiver."""
+        self.lab.receivers.territory._limits = replace(self.lab.limits, registered_places=3)
+        self.adopt({"bob": ["/1", "/2", "/3", "/4"]})
+        self.assertEqual(self.connect(holder("bob", "t1")).closed, (4003, "not a place of yours"))

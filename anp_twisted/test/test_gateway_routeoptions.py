@@ -9,7 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from anp_twisted.config.routes import CorsSettings, RouteSettings
 from anp_twisted.gateway.routeoptions import CORS_FIELDS, AccessList, OptionsTable, RouteOptions, buckets_of, policies
 from anp_twisted.paths import AmbiguousTarget
+from anp_twisted.places import parse_place
 from anp_twisted.rates import Rate
+from anp_twisted.registry.rows import RouteRow
 
 
 def table(*prefixes: str) -> OptionsTable:
@@ -27,7 +29,7 @@ class TableTests(SynchronousTestCase):
 
     def found(self, one: OptionsTable, target: bytes) -> int:
         """The length of the prefix, 0 for none."""
-        match = one.match(target)
+        match = one.match_wide(b"gate.example", target)
         return 0 if match is None else match.concurrency
 
     def test_longest(self) -> None:
@@ -47,8 +49,49 @@ class TableTests(SynchronousTestCase):
         """No other spelling gets around the options of a path."""
         one = table("/a", "/admin")
         for target in (b"/%61dmin/x", b"/a/../admin", b"//admin", b"/a/..%2Fadmin", b"/\\admin", b"/x/%2e%2e/admin"):
-            self.assertRaises(AmbiguousTarget, one.match, target)
+            self.assertRaises(AmbiguousTarget, one.match_wide, b"gate.example", target)
         self.assertEqual(self.found(one, b"/admin/a%2Fb"), 6)
+
+
+class PlaceTests(SynchronousTestCase):
+    """Options by host, and those of the registry."""
+
+    def found(self, one: OptionsTable, host: bytes, target: bytes) -> int:
+        """The concurrency of the options that hold, 0 for none."""
+        match = one.match_wide(host, target)
+        return 0 if match is None else match.concurrency
+
+    def row(self, place: str, **settings: Any) -> RouteRow:
+        """A row of the registry."""
+        return RouteRow(parse_place(place), "bob", RouteSettings(**settings))
+
+    def test_hosts(self) -> None:
+        """Those of the host count, and where it has none for a path, those of any host."""
+        one = table("/", "/a", "b.example/abc")
+        rows = {
+            (b"b.example", b"/abc"): 13,
+            (b"b.example", b"/a"): 2,
+            (b"b.example", b"/x"): 1,
+            (b"c.example", b"/abc"): 1,
+        }
+        self.assertEqual({row: self.found(one, *row) for row in rows}, rows)
+
+    def test_registered(self) -> None:
+        """Options of the registry hold as long as it has them, and never in a place of the operator's."""
+        one = table("/a")
+        one.adopt([self.row("/a", concurrency=50), self.row("/b", concurrency=51), self.row("/c")])
+        self.assertEqual([self.found(one, b"x", path) for path in (b"/a", b"/b", b"/c")], [2, 51, 0])
+        one.adopt([])
+        self.assertEqual([self.found(one, b"x", path) for path in (b"/a", b"/b")], [2, 0])
+
+    def test_counting(self) -> None:
+        """What did not change goes on to count; what did begins anew."""
+        one = table()
+        one.adopt([self.row("/a", concurrency=1), self.row("/b", concurrency=1)])
+        before = {path: one.match_wide(b"x", path) for path in (b"/a", b"/b")}
+        one.adopt([self.row("/a", concurrency=1), self.row("/b", concurrency=2)])
+        self.assertIs(one.match_wide(b"x", b"/a"), before[b"/a"])
+        self.assertIsNot(one.match_wide(b"x", b"/b"), before[b"/b"])
 
 
 class AccessTests(SynchronousTestCase):

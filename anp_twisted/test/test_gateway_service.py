@@ -11,6 +11,8 @@ from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from anp_twisted.auth.authenticator import Ways
+from anp_twisted.auth.identity import RECEIVER
 from anp_twisted.errors import SettingsError
 from anp_twisted.gateway.service import GatewayService, Surroundings
 from anp_twisted.limits import DEFAULT_LIMITS
@@ -32,7 +34,7 @@ class ServiceTests(SynchronousTestCase):
             soon=lambda function: self.lab.clock.callLater(0, function),
             wall=lambda: 1.0e9,
             request_id=lambda: f"id-{next(numbers)}",
-            identify=lambda value: None,
+            authenticator=Ways([]),
             record=self.lab.records.append,
             announce=self.announced.append,
         )
@@ -166,6 +168,6 @@ class ServiceTests(SynchronousTestCase):
     def test_hello(self) -> None:
         """The gateway lets receivers open nothing and gives credit for all it may ask of them."""
         self.start()
-        hello = self.gateway._hello("receiver")
+        hello = self.gateway._hello(RECEIVER)
         self.assertEqual((hello.max_streams, hello.public_url), (0, "http://127.0.0.1:9877"))
         self.assertGreaterEqual(hello.connection_window, self.limits.in_flight * self.limits.stream_window)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anp_twisted.auth.identity import RECEIVER, Credentials
 from anp_twisted.gateway import tap as gateway
 from anp_twisted.test.commandlab import CommandCase
 
@@ -15,7 +16,8 @@ class GatewayCommandTests(CommandCase):
         self.assertEqual(self.names(service), ["0.0.0.0 port 9877", "127.0.0.1 port 9878"])
         with open("anp-state/receiver.token", encoding="ascii") as file:
             token = file.read().strip()
-        self.assertEqual(service.entrance._identify(f"Bearer {token}".encode()), "receiver")
+        shown = Credentials(b"GET", b"/ws", [(b"Authorization", f"Bearer {token}".encode())])
+        self.assertEqual(self.successResultOf(service.entrance._interview.ask(shown)), RECEIVER)
 
     def test_listeners(self) -> None:
         """Each setting of a listener arrives where it is obeyed."""

@@ -38,6 +38,11 @@ class Line:
 
     send_last = send
 
+    @property
+    def certificate(self) -> str:
+        """A name."""
+        return "somebody"
+
     def hold_body(self, held: bool) -> None:
         """Note it."""
         self.calls.append(("held", held))

@@ -103,6 +103,12 @@ class ScopeTests(TestCase):
             self.assertEqual((scope.pop("server"), expected.pop("server")), (("example.org", 80), None))
             self.assertEqual(scope, expected)
 
+    def test_identity(self) -> None:
+        """Who the caller has proved to be is told, and nothing where nobody proved anything."""
+        self.assertIsNone(scope_of()["extensions"]["anp"]["identity"])
+        proved = scope_of(identity=("did", "did:wba:a.example:b"))["extensions"]["anp"]["identity"]
+        self.assertEqual(proved, {"kind": "did", "name": "did:wba:a.example:b"})
+
     def test_method_is_upper_case(self) -> None:
         """ASGI wants the method in upper case."""
         self.assertEqual(scope_of(method="get")["method"], "GET")

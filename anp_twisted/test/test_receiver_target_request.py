@@ -65,6 +65,14 @@ class OutlineTests(SynchronousTestCase):
             [("x-forwarded-for", "198.51.100.1, 192.0.2.7"), ("x-forwarded-host", "b"), ("x-forwarded-proto", "https")],
         )
 
+    def test_identity(self) -> None:
+        """Who the caller has proved to be is in a field that no caller can write."""
+        forged = (b"anp-identity", b"did:wba:evil.example")
+        self.assertNotIn("anp-identity", dict(self.fields(forged)))
+        proved = {"anp": {"identity": {"kind": "did", "name": "did:wba:a.example:b"}}}
+        found = [value for name, value in self.fields(forged, extensions=proved) if name == "anp-identity"]
+        self.assertEqual(found, ["did:wba:a.example:b"])
+
     def test_host(self) -> None:
         """C{Host} is the caller's, or the server's own."""
         self.assertEqual([v for n, v in self.fields(keep_host=False) if n == "host"], ["127.0.0.1:3000"])

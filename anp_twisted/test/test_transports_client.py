@@ -16,6 +16,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from anp_twisted.auth.identity import RECEIVER
 from anp_twisted.errors import ANPError, ConnectionClosed, LinkLost, LinkRefused, ProxyRefused
 from anp_twisted.limits import Limits
 from anp_twisted.session import events
@@ -89,7 +90,7 @@ class ClientTestCase(SynchronousTestCase):
 
     def serve(self) -> IProtocol | None:
         """Make the gateway's end."""
-        return self.servers.protocol("alice", ("192.0.2.7", 4711))
+        return self.servers.protocol(RECEIVER, ("192.0.2.7", 4711))
 
     @property
     def wire(self) -> Wire:
@@ -124,7 +125,7 @@ class ConnectTests(ClientTestCase):
         peer = self.gateway.link.connection.peer
         assert isinstance(protocol, Noting) and peer is not None
         self.assertEqual(peer.instance, "attempt-1")
-        self.assertEqual(self.gateway.link.identity, "alice")
+        self.assertEqual(self.gateway.link.identity, RECEIVER)
         transport: Any = protocol.transport
         self.assertIsInstance(transport, LinkTransport)
         self.assertIs(transport.link, self.receiver.link)

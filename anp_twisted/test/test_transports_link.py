@@ -12,10 +12,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from anp_twisted.auth.identity import RECEIVER
 from anp_twisted.errors import ANPError, Code, ConnectionClosed, FrameError, LinkLost, LinkSilent
 from anp_twisted.limits import Limits
 from anp_twisted.session import events
 from anp_twisted.session.connection import Connection, Role
+from anp_twisted.session.speech import Message
 from anp_twisted.test.wires import Owner, StreamLog, Turns, hello
 from anp_twisted.transports.link import BURST, Flood, Link, State, Wiring
 from anp_twisted.wire import v2
@@ -35,12 +37,12 @@ class FakeSocket:
     """
 
     def __init__(self) -> None:
-        self.sent: list[bytes] = []
+        self.sent: list[Any] = []
         self.said: list[Any] = []
         self.producer: IPushProducer | None = None
         self.on_send: Callable[[], None] = lambda: None
 
-    def send(self, frames: list[bytes]) -> None:
+    def send(self, frames: list[Message]) -> None:
         self.sent += frames
         self.on_send()
 
@@ -66,14 +68,14 @@ class Side:
         self.turns = turns
         connection = Connection(role, hello(LIMITS), LIMITS)
         wiring = Wiring(clock, turns.soon, LIMITS, self.owner)
-        self.link = Link(self.socket, connection, wiring, identity="me", remote="there")
+        self.link = Link(self.socket, connection, wiring, identity=RECEIVER, remote="there")
 
     def open(self) -> None:
         """Open the WebSocket."""
         self.link.socket_made()
         self.link.socket_open()
 
-    def hear(self, frames: list[bytes]) -> None:
+    def hear(self, frames: list[Any]) -> None:
         """Receive frames."""
         for frame in frames:
             self.link.bytes_received()

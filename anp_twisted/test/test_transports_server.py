@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from anp_twisted.auth.identity import Identity, Kind
 from anp_twisted.limits import Limits
 from anp_twisted.test.wires import Owner, Turns, WireEnd, hello
 from anp_twisted.transports.server import LinkServerFactory
@@ -31,6 +32,9 @@ def head(line: str = "GET /ws HTTP/1.1", **fields: str | None) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
+ALICE = Identity(Kind.TOKEN, "alice")
+
+
 class ServerTestCase(SynchronousTestCase):
     """A gateway's end, and the bytes of a peer."""
 
@@ -38,13 +42,13 @@ class ServerTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.turns = Turns()
         self.owner = Owner()
-        self.identities: list[str] = []
+        self.identities: list[Identity] = []
         self.factory = LinkServerFactory(self.clock, self.turns.soon, LIMITS, self.owner, self.hello)
         self.end = WireEnd()
-        self.protocol: IProtocol = self.factory.protocol("alice", ("192.0.2.7", 4711))
+        self.protocol: IProtocol = self.factory.protocol(ALICE, ("192.0.2.7", 4711))
         self.protocol.makeConnection(self.end)
 
-    def hello(self, identity: str) -> Hello:
+    def hello(self, identity: Identity) -> Hello:
         """Make the HELLO for a peer."""
         self.identities.append(identity)
         return hello(LIMITS)
@@ -75,7 +79,7 @@ class HandshakeTests(ServerTestCase):
         self.assertNotIn(b"Server:", lines)
         self.assertEqual(rest[:1], b"\x82")
         self.assertIn(b"ANPX\x02\x10", rest)
-        self.assertEqual(self.identities, ["alice"])
+        self.assertEqual(self.identities, [ALICE])
         self.lose()
 
     def test_pieces(self) -> None:

@@ -260,7 +260,7 @@ class PeerTests(ServerTestCase):
     def test_machineFails(self) -> None:
         """A mistake of our own code ends one link with 1011, and is logged."""
 
-        def fail(message: bytes) -> None:
+        def fail(message: bytes, now: float) -> None:
             raise RuntimeError("a secret")
 
         self.patch(self.owner.link.connection, "receive", fail)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -26,11 +27,13 @@ from zope.interface import implementer
 from anp_twisted.errors import ANPError, ConnectionClosed, LinkRefused
 from anp_twisted.session.connection import Connection, Role
 from anp_twisted.session.events import GoawayReceived, RequestReceived
+from anp_twisted.transports import versions
 from anp_twisted.transports.backoff import Backoff
 from anp_twisted.transports.link import Link, State, Wiring
 from anp_twisted.transports.reasons import explain
+from anp_twisted.transports.versions import Legacy
 from anp_twisted.transports.websocket import LinkSocket, set_options
-from anp_twisted.wire import v2
+from anp_twisted.wire import v1, v2
 from anp_twisted.wire.heads import Hello
 
 HEAD: Final = re.compile(rb"HTTP/1\.1 [0-9]{3}( [\t -~]*)?(\r\n[!-9;-~]+:[\t -~]*)*")
@@ -46,12 +49,19 @@ class Dialling:
     @ivar headers: makes the header fields of one attempt, among them C{Authorization}.
     @ivar hello: makes the HELLO of one attempt.
     @ivar backoff: hears how attempts and links end.
+    @ivar legacy: for gateways of version 1; without it, they are refused.
     """
 
     url: str
     headers: Callable[[], dict[str, str]]
     hello: Callable[[], Hello]
     backoff: Backoff
+    legacy: Legacy | None = None
+
+    @property
+    def protocols(self) -> list[str]:
+        """The subprotocols to offer."""
+        return [v2.SUBPROTOCOL] if self.legacy is None else list(versions.OFFERED)
 
 
 class ClientSocket(LinkSocket, WebSocketClientProtocol):  # type: ignore[misc]
@@ -59,9 +69,11 @@ class ClientSocket(LinkSocket, WebSocketClientProtocol):  # type: ignore[misc]
     The WebSocket of one attempt.
 
     @ivar attempt: hears of its end.
+    @ivar speak_v1: lets the link speak version 1; C{None} where that is not spoken.
     """
 
     attempt: Attempt
+    speak_v1: Callable[[], None] | None = None
     http_status_line = ""
 
     def dataReceived(self, data: bytes) -> None:
@@ -74,9 +86,12 @@ class ClientSocket(LinkSocket, WebSocketClientProtocol):  # type: ignore[misc]
         super().dataReceived(data)
 
     def onConnect(self, response: ConnectionResponse) -> None:
-        """Insist on the subprotocol."""
-        if response.protocol != v2.SUBPROTOCOL:
+        """Speak the version that the gateway chose."""
+        version = versions.agreed(response.protocol, with_v1=self.speak_v1 is not None)
+        if version is None:
             self.link.abort(LinkRefused("the gateway does not speak " + v2.SUBPROTOCOL))
+        elif version == v1.VERSION and self.speak_v1 is not None:
+            self.speak_v1()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The link hears it first, then who waits for it."""
@@ -226,6 +241,13 @@ class Attempt:
             self._fail(reason)
 
 
+def _speak_v1(legacy: Legacy, socket: ClientSocket, hello: Hello, wiring: Wiring) -> None:
+    """Let a link speak version 1."""
+    now = wiring.clock.seconds()
+    socket.link.speak(legacy.connection(Role.RECEIVER, hello, wiring.limits, now=now))
+    socket.take_larger(wiring.limits.v1_frame)
+
+
 @implementer(IStreamClientEndpoint)
 class LinkEndpoint:
     """Connects to a gateway; made for C{ClientService}."""
@@ -258,7 +280,7 @@ class LinkEndpoint:
         dialling, wiring = self._dialling, replace(self._wiring, owner=attempt)
         factory: Any = WebSocketClientFactory(
             dialling.url,
-            protocols=[v2.SUBPROTOCOL],
+            protocols=dialling.protocols,
             useragent="",
             headers=dialling.headers(),
             reactor=wiring.clock,
@@ -270,6 +292,8 @@ class LinkEndpoint:
             connection = Connection(Role.RECEIVER, dialling.hello(), wiring.limits)
             socket.attempt = attempt
             socket.link = Link(socket, connection, wiring, remote=dialling.url)
+            if dialling.legacy is not None:
+                socket.speak_v1 = partial(_speak_v1, dialling.legacy, socket, connection.hello, wiring)
             return socket
 
         factory.noisy = False

@@ -26,10 +26,12 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from anp_twisted.auth.identity import NOBODY, Identity
 from anp_twisted.errors import ANPError, Code, ConnectionClosed, ConnectionFault, LinkSilent, RemoteError
 from anp_twisted.limits import KIB, Limits
-from anp_twisted.session.connection import Connection, Role
+from anp_twisted.session.connection import Role
 from anp_twisted.session.events import Event, GoawayReceived, HelloReceived, PongReceived, RequestReceived
+from anp_twisted.session.speech import Message, Speech
 from anp_twisted.transports.liveness import Liveness, Verdict
 
 
@@ -128,8 +130,8 @@ class LinkOwner(Protocol):
 class Socket(Protocol):
     """What a link needs of its WebSocket."""
 
-    def send(self, frames: list[bytes]) -> None:
-        """Write binary messages."""
+    def send(self, frames: list[Message]) -> None:
+        """Write messages."""
 
     def start_producing(self, producer: IPushProducer) -> None:
         """Let the link be the producer of the transport."""
@@ -176,7 +178,7 @@ class Link:
     One connection with one peer.
 
     @ivar connection: the session; after any call to it or to one of its streams, call L{wake}.
-    @ivar identity: who the peer has proved to be; nothing on the side that dials.
+    @ivar identity: who the peer has proved to be; nobody on the side that dials.
     @ivar remote: the address of the peer, for people.
     @ivar limits: the caps it works under.
     @ivar state: where in its life it is.
@@ -186,7 +188,7 @@ class Link:
     log = Logger()
 
     def __init__(
-        self, socket: Socket, connection: Connection, wiring: Wiring, *, identity: str = "", remote: str = ""
+        self, socket: Socket, connection: Speech, wiring: Wiring, *, identity: Identity = NOBODY, remote: str = ""
     ) -> None:
         self.connection = connection
         self.identity = identity
@@ -288,6 +290,11 @@ class Link:
         """The transport is there: the time for the handshakes runs."""
         self._watch(self.limits.handshake, self._handshake_is_late)
 
+    def speak(self, connection: Speech) -> None:
+        """Speak another version than it was made for; both sides have agreed on it in the handshake."""
+        assert self.state is State.CONNECTING, "the version changes amid a conversation"
+        self.connection = connection
+
     def socket_open(self) -> None:
         """The WebSocket is open: HELLO goes out."""
         if self.state is State.CONNECTING:
@@ -305,12 +312,32 @@ class Link:
         if self._controls > self.limits.websocket_controls:
             self.fail(FLOOD)
 
+    def pong_received(self, payload: bytes) -> None:
+        """A WebSocket PONG came, which says something only where it was asked for."""
+        self.control_received()
+        if self.connection.speaks_text and self.state in _TALKING:
+            self._events.append(PongReceived(payload))
+            self._tell()
+
+    def text_received(self, text: str) -> None:
+        """Take one text message; they are rare, or the peer floods."""
+        self.control_received()
+        if self.state is not State.OPEN and self.state is not State.GREETING:
+            return
+        try:
+            self.connection.receive_text(text)
+        except ConnectionFault as fault:
+            self.fail(fault)
+            return
+        self._tell()
+        self.wake()
+
     def message_received(self, message: bytes) -> None:
         """Take one frame."""
         if self.state is not State.OPEN and self.state is not State.GREETING:
             return
         try:
-            self.connection.receive(message)
+            self.connection.receive(message, self._pulse.heard_at)
         except ConnectionFault as fault:
             self.fail(fault)
             return
@@ -371,7 +398,7 @@ class Link:
     def _write(self) -> None:
         """Write one burst; if there may be more, let others have their turn first."""
         next_frame = self.connection.next_frame
-        frames: list[bytes] = []
+        frames: list[Message] = []
         size = 0
         while size < BURST:
             frame = next_frame()
@@ -511,15 +538,20 @@ class Link:
     def _check(self) -> None:
         """Look whether the peer lives; ask it if it is silent."""
         self._controls = 0
-        verdict, delay = self._pulse.judge(self._seconds())
+        now = self._seconds()
+        verdict, delay = self._pulse.judge(now)
+        if verdict is Verdict.DEAD and self.connection.excused:
+            verdict, delay = Verdict.SILENT, self.limits.ping_after
         if verdict is Verdict.DEAD:
             self.abort(LinkSilent(f"nothing was received for {self.limits.dead_after:g} s"))
         elif verdict is Verdict.STUCK:
             self.abort(LinkSilent(f"nothing could be sent for {self.limits.write_timeout:g} s"))
         else:
-            self._watch(delay, self._check)
+            self._watch(min(delay, self.connection.tick(now)), self._check)
             if verdict is Verdict.SILENT:
                 self._send_ping()
+            self._tell()
+            self.wake()
 
     def _send_ping(self) -> None:
         """Ask the peer for a sign of life; the latest question gives the round trip."""

@@ -27,13 +27,13 @@ def tcp_listener(
     *,
     host: str,
     port: int,
-    tls: tuple[str, str] | None = None,
+    tls: tuple[str, str] | tuple[str, str, str | None] | None = None,
     pausable: bool = True,
 ) -> Listener:
     """
     Make a listener on a host and a port.
 
-    @param tls: the paths of a certificate chain and its key.
+    @param tls: the paths of a certificate chain, of its key, and of the authorities of client certificates, if any.
     @param pausable: whether it may be paused where descriptors run out.
     @raise CredentialError: if they cannot be used.
     """

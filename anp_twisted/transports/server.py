@@ -8,6 +8,7 @@ bytes of its request. What is left is the handshake of RFC 6455, section 4.2.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -15,17 +16,26 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.interfaces import IProtocol, IReactorTime
 
+from anp_twisted.auth.identity import Identity
 from anp_twisted.limits import Limits
 from anp_twisted.problems import problem
 from anp_twisted.session.connection import Connection, Role
+from anp_twisted.transports import versions
 from anp_twisted.transports.link import Link, LinkOwner, Soon, Wiring
+from anp_twisted.transports.versions import Legacy
 from anp_twisted.transports.websocket import LinkSocket, set_options
-from anp_twisted.wire import v2
+from anp_twisted.wire import v1
 from anp_twisted.wire.heads import Hello
 
 
 class ServerSocket(LinkSocket, WebSocketServerProtocol):  # type: ignore[misc]
-    """The WebSocket of one receiver."""
+    """
+    The WebSocket of one receiver.
+
+    @ivar speak_v1: lets the link speak version 1; C{None} where that is not spoken.
+    """
+
+    speak_v1: Callable[[], None] | None = None
 
     def dataReceived(self, data: bytes) -> None:
         """Refuse a head without end before Autobahn keeps it."""
@@ -37,7 +47,7 @@ class ServerSocket(LinkSocket, WebSocketServerProtocol):  # type: ignore[misc]
                 return
         super().dataReceived(data)
 
-    def onConnect(self, request: ConnectionRequest) -> str:
+    def onConnect(self, request: ConnectionRequest) -> str | None:
         """
         Choose the subprotocol.
 
@@ -46,9 +56,13 @@ class ServerSocket(LinkSocket, WebSocketServerProtocol):  # type: ignore[misc]
         """
         if request.origin:
             raise ConnectionDeny(403, "")
-        if v2.SUBPROTOCOL not in request.protocols:
+        choice = versions.chosen(request.protocols, with_v1=self.speak_v1 is not None)
+        if choice is None:
             raise ConnectionDeny(400, "")
-        return v2.SUBPROTOCOL
+        version, subprotocol = choice
+        if version == v1.VERSION and self.speak_v1 is not None:
+            self.speak_v1()
+        return subprotocol
 
     def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
         """
@@ -69,17 +83,26 @@ class LinkServerFactory:
     """Makes the gateway's ends of links."""
 
     def __init__(
-        self, clock: IReactorTime, soon: Soon, limits: Limits, owner: LinkOwner, hello: Callable[[str], Hello]
+        self,
+        clock: IReactorTime,
+        soon: Soon,
+        limits: Limits,
+        owner: LinkOwner,
+        hello: Callable[[Identity], Hello],
+        *,
+        legacy: Legacy | None = None,
     ) -> None:
         """
         @param hello: makes our HELLO for a peer of that identity.
+        @param legacy: for receivers of version 1; without it, there are none.
         """
         self._wiring = Wiring(clock, soon, limits, owner)
         self._hello = hello
+        self._legacy = legacy
         self._autobahn = WebSocketServerFactory(server="", reactor=clock)
         set_options(self._autobahn, limits)
 
-    def protocol(self, identity: str, address: tuple[str, int]) -> IProtocol:
+    def protocol(self, identity: Identity, address: tuple[str, int]) -> IProtocol:
         """
         Make the protocol that takes over a connection.
 
@@ -93,4 +116,13 @@ class LinkServerFactory:
         connection = Connection(Role.GATEWAY, self._hello(identity), limits)
         remote = f"{address[0]}:{address[1]}"
         socket.link = Link(socket, connection, self._wiring, identity=identity, remote=remote)
+        if self._legacy is not None:
+            socket.speak_v1 = partial(self._speak_v1, self._legacy, socket)
         return socket
+
+    def _speak_v1(self, legacy: Legacy, socket: ServerSocket) -> None:
+        """Let a link speak version 1; such a receiver announces no paths, so it serves what is its own."""
+        limits, link = self._wiring.limits, socket.link
+        hello = self._hello(link.identity)
+        link.speak(legacy.connection(Role.GATEWAY, hello, limits, now=self._wiring.clock.seconds()))
+        socket.take_larger(limits.v1_frame)

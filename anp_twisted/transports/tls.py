@@ -31,12 +31,13 @@ CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK"
 """For TLS 1.2; every cipher of TLS 1.3 is of this kind."""
 
 
-def server_options(cert_file: str, key_file: str) -> CertificateOptions:
+def server_options(cert_file: str, key_file: str, client_ca: str | None = None) -> CertificateOptions:
     """
     Make the context of a listener.
 
     @param cert_file: a PEM file: the certificate, then those that lead to its CA.
     @param key_file: a PEM file that only its owner may read.
+    @param client_ca: a PEM file of the authorities whose client certificates are asked for; nobody needs to show one.
     @raise CredentialError: for files that are missing, unsafe or do not fit together.
     """
     chain = _certificates(cert_file)
@@ -47,6 +48,7 @@ def server_options(cert_file: str, key_file: str) -> CertificateOptions:
         extraCertChain=chain[1:],
         raiseMinimumTo=TLSVersion.TLSv1_2,
         acceptableCiphers=AcceptableCiphers.fromOpenSSLCipherString(CIPHERS),
+        **({} if client_ca is None else _asking(client_ca)),
     )
     try:
         options.getContext()
@@ -55,18 +57,29 @@ def server_options(cert_file: str, key_file: str) -> CertificateOptions:
     return options
 
 
-def client_options(host: str, ca_file: str | None = None) -> IOpenSSLClientConnectionCreator:
+def _asking(client_ca: str) -> dict[str, Any]:
+    """Ask for a client certificate: what is shown has to be good, but callers show none."""
+    return {"verify": True, "caCerts": _certificates(client_ca), "requireCertificate": False}
+
+
+def client_options(
+    host: str, ca_file: str | None = None, own: tuple[str, str] | None = None
+) -> IOpenSSLClientConnectionCreator:
     """
     Make the context of a connection to a gateway; chain and name are verified.
 
     @param host: the name or address that the certificate must be for.
     @param ca_file: a PEM file of the only authorities to trust; without it, those of the system.
+    @param own: the PEM files of a certificate chain and its key, for a gateway that asks who we are.
     @raise CredentialError: for a file that cannot be read.
     """
-    options = {
+    options: dict[str, Any] = {
         "raiseMinimumTo": TLSVersion.TLSv1_2,
         "acceptableCiphers": AcceptableCiphers.fromOpenSSLCipherString(CIPHERS),
     }
+    if own is not None:
+        chain, key = _certificates(own[0]), _private_key(own[1])
+        options |= {"privateKey": key, "certificate": chain[0], "extraCertChain": chain[1:]}
     return optionsForClientTLS(host, _trust(ca_file), extraCertificateOptions=options)
 
 

@@ -56,13 +56,19 @@ class TLSEndpoint:
 
 
 def gateway_endpoint(
-    reactor: Any, address: GatewayAddress, *, ca_file: str | None = None, proxy: ProxyAddress | None = None
+    reactor: Any,
+    address: GatewayAddress,
+    *,
+    ca_file: str | None = None,
+    proxy: ProxyAddress | None = None,
+    own: tuple[str, str] | None = None,
 ) -> IStreamClientEndpoint:
     """
     Make the endpoint that connects to a gateway.
 
     @param reactor: provides C{IReactorTCP}, C{IReactorTime} and C{IReactorPluggableNameResolver}.
     @param ca_file: see L{client_options<anp_twisted.transports.tls.client_options>}.
+    @param own: see L{client_options<anp_twisted.transports.tls.client_options>}.
     @param proxy: the way leads through this one.
     @raise CredentialError: for a C{ca_file} that cannot be read.
     """
@@ -73,5 +79,5 @@ def gateway_endpoint(
         request = connect_request(address.host, address.port, proxy.authorization)
         endpoint = ProxyEndpoint(HostnameEndpoint(reactor, proxy.host, proxy.port), request, reactor, DEFAULT_LIMITS)
     if address.secure:
-        endpoint = TLSEndpoint(endpoint, client_options(address.host, ca_file), reactor)
+        endpoint = TLSEndpoint(endpoint, client_options(address.host, ca_file, own), reactor)
     return endpoint

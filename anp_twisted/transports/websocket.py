@@ -28,6 +28,7 @@ from txaio.tx import make_logger
 from anp_twisted.errors import ANPError, ConnectionFault, FrameTooLarge, LinkLost
 from anp_twisted.http.sockets import send_now
 from anp_twisted.limits import KIB, Limits
+from anp_twisted.session.speech import Message, WebSocketPing
 from anp_twisted.transports.framing import FrameCutter, front, xor
 from anp_twisted.transports.link import FLOOD, Link
 
@@ -38,6 +39,11 @@ What the kernel may hold of one link without having sent it.
 Everything in there is ahead of the next control frame, so without a bound a PING
 waits behind megabytes. A link of 1 Gbit/s empties this in a millisecond.
 """
+
+
+_BINARY = 0x82
+_TEXT = 0x81
+_PING = 0x89
 
 
 class WebSocketViolation(ConnectionFault):
@@ -117,6 +123,15 @@ def tune(transport: ITransport) -> None:
         inner.socket.setsockopt(socket.IPPROTO_TCP, option, UNSENT)
 
 
+def _other(message: Message) -> tuple[int, bytes]:
+    """
+    @return: the first byte and the payload of the frame for a message that is not binary.
+    """
+    if isinstance(message, WebSocketPing):
+        return _PING, message.payload
+    return (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
+
+
 class LinkSocket(WebSocketAdapterProtocol, WebSocketProtocol):  # type: ignore[misc]
     """
     A L{Socket<anp_twisted.transports.link.Socket>}: mixed into Autobahn's server or client protocol.
@@ -132,30 +147,41 @@ class LinkSocket(WebSocketAdapterProtocol, WebSocketProtocol):  # type: ignore[m
     localCloseCode: Any
     current_frame: Any
     inside_message: Any
+    maxFramePayloadSize: int
+    maxMessagePayloadSize: int
     data: Any
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
         self._most_fragments = limits.websocket_fragments
         self._most_head = limits.request_head
+        self._most_text = limits.v1_text
+        self._is_text = False
         self._cutter = FrameCutter(bool(self.is_server), limits.frame)
         self._fragments = 0
         self._message = bytearray()
 
     # --- for the link -------------------------------------------------------
 
-    def send(self, frames: list[bytes]) -> None:
-        """Write binary messages in one piece."""
+    def send(self, frames: list[Message]) -> None:
+        """Write messages in one piece."""
         parts: list[bytes] = []
-        if self.is_server:
-            for frame in frames:
-                parts += front(len(frame), b""), frame
-        else:
-            masks = urandom(4 * len(frames))  # one system call for all
-            for number, frame in enumerate(frames):
-                mask = masks[4 * number : 4 * number + 4]
-                parts += front(len(frame), mask), xor(mask, frame)
+        # One system call for all masks; a server masks nothing.
+        masks = b"" if self.is_server else urandom(4 * len(frames))
+        for number, frame in enumerate(frames):
+            mask = masks[4 * number : 4 * number + 4]
+            first, data = (_BINARY, frame) if type(frame) is bytes else _other(frame)
+            parts += front(len(data), mask, first), xor(mask, data) if mask else data
         send_now(self.transport, b"".join(parts))
+
+    def take_larger(self, most: int) -> None:
+        """
+        Take messages of another size than before; only while the handshake goes on.
+
+        @param most: bytes.
+        """
+        self.maxFramePayloadSize = self.maxMessagePayloadSize = most
+        self._cutter = FrameCutter(bool(self.is_server), most)
 
     def start_producing(self, producer: IPushProducer) -> None:
         """Let the link be the producer of the transport."""
@@ -246,8 +272,9 @@ class LinkSocket(WebSocketAdapterProtocol, WebSocketProtocol):  # type: ignore[m
     def onMessageBegin(self, isBinary: bool) -> None:
         """Refuse what is not binary before it is read."""
         self._fragments = 0
+        self._is_text = not isBinary
         super().onMessageBegin(isBinary)
-        if not isBinary:
+        if not isBinary and not self.link.connection.speaks_text:
             self.link.fail(NotBinary("a text message"))
 
     def onMessageFrameBegin(self, length: int) -> None:
@@ -259,14 +286,18 @@ class LinkSocket(WebSocketAdapterProtocol, WebSocketProtocol):  # type: ignore[m
 
     def onMessageFrameData(self, payload: bytes) -> None:
         """Keep a piece; Autobahn's list of pieces costs 50 bytes for each, however small."""
-        if not self.failedByMe:
+        if not self.failedByMe and not (self._is_text and len(self._message) > self._most_text):
             self._message += payload
 
     def onMessageEnd(self) -> None:
-        """Take one frame of ANPX that came in fragments."""
+        """Take one frame of ANPX that came in fragments, or a text message."""
         message = bytes(self._message)
         self._message.clear()
-        if not self.failedByMe:
+        if self.failedByMe:
+            return
+        if self._is_text:
+            self.link.text_received(message.decode("utf-8", "replace"))
+        else:
             self.link.message_received(message)
 
     def onPing(self, payload: bytes) -> None:
@@ -275,8 +306,8 @@ class LinkSocket(WebSocketAdapterProtocol, WebSocketProtocol):  # type: ignore[m
         self.link.control_received()
 
     def onPong(self, payload: bytes) -> None:
-        """Count: nothing of ours asks for one."""
-        self.link.control_received()
+        """Count it, and let the link see whether it asked for one."""
+        self.link.pong_received(payload)
 
     def onCloseFrame(self, code: Any, reasonRaw: Any) -> bool | None:
         """Answer as RFC 6455 says; the link is over already."""

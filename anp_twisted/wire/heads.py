@@ -35,6 +35,7 @@ _LINE = re.compile(
 )
 _Target = Annotated[str, Meta(max_length=65536)]
 _Id = Annotated[str, Meta(max_length=128, pattern=r"^[!-~]*\Z")]
+_Identity = tuple[Annotated[str, Meta(max_length=16)], Annotated[str, Meta(max_length=1024, pattern=r"^[!-~]+\Z")]]
 _Path = Annotated[str, Meta(max_length=1024, pattern=r"^/[!-~]*\Z")]
 _Size = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -51,6 +52,7 @@ class RequestHead(Struct, omit_defaults=True, gc=False):
     @ivar client: the caller's address and port.
     @ivar id: the request id, as logs on both sides show it.
     @ivar deadline: seconds left for the whole request when it was sent; 0 is no limit.
+    @ivar identity: who the caller has proved to be to the gateway: how (C{did}), and the name.
     @ivar protocol: C{websocket} where the caller asks for one, else nothing.
     """
 
@@ -63,6 +65,7 @@ class RequestHead(Struct, omit_defaults=True, gc=False):
     id: Annotated[str, Meta(max_length=128)] = ""
     deadline: Annotated[float, Meta(ge=0)] = 0.0
     protocol: str = ""
+    identity: _Identity | None = None
 
 
 class ResponseHead(Struct, omit_defaults=True, gc=False):

@@ -1,0 +1,3 @@
+"""
+Peers of version 1, built from the published text alone: nothing of the package is used here.
+"""

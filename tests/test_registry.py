@@ -1,0 +1,88 @@
+"""Tokens and routes of the registry, over real processes."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import httpx
+
+from anp_twisted.cli import route, token
+from tests.harness import EndToEnd, Gateway, Receiver, wait_until
+
+
+class RegistryTestCase(EndToEnd):
+    """Has a folder in which a registry is kept."""
+
+    def command(self, *arguments: str) -> str:
+        """Run C{anp-proxy token} or C{anp-proxy route}, and return what it prints."""
+        which, *rest = arguments
+        out = io.StringIO()
+        with redirect_stdout(out), redirect_stderr(io.StringIO()):
+            status = {"token": token, "route": route}[which].main([*rest, "--state-dir", str(self.folder / "gate")])
+        self.assertEqual(status, 0, arguments)
+        return out.getvalue().strip()
+
+    def gateway(self, *options: str) -> Gateway:
+        """Start a gateway that keeps its registry in that folder."""
+        return self.start_gateway("--state-dir=gate", "--host=127.0.0.1", "--connect-timeout=0.3", *options)
+
+    def receiver(self, gateway: Gateway, secret: str, name: str, *options: str, connected: bool = True) -> Receiver:
+        """Start a receiver whose application says its name."""
+        file = self.folder / f"{name}.token"
+        file.write_text(secret)
+        file.chmod(0o600)
+        return self.start_receiver(
+            gateway,
+            "whoami:app",
+            f"--token-file={file}",
+            *options,
+            environment={"NAME_OF_APP": name},
+            connected=connected,
+        )
+
+    def who(self, gateway: Gateway, path: str, host: str = "gate.test") -> str:
+        """Which application answers, or the status."""
+        answer = httpx.get(gateway.url + path, headers={"Host": host}, trust_env=False, timeout=30)
+        return answer.text if answer.status_code == 200 else str(answer.status_code)
+
+
+class TokenTests(RegistryTestCase):
+    """Each receiver has a token of its own."""
+
+    def test_life(self) -> None:
+        """Made, used, rotated, revoked: each is in effect at once, and nobody else notices."""
+        gateway = self.gateway()
+        ann = self.receiver(gateway, self.command("token", "create", "ann", "--allow=/a"), "ann")
+        bob = self.receiver(gateway, self.command("token", "create", "bob", "--allow=/b"), "bob")
+        self.assertEqual([self.who(gateway, path) for path in ("/a", "/b/x")], ["ann", "bob"])
+        new = self.command("token", "rotate", "ann", "--overlap=1h")
+        second = self.receiver(gateway, new, "second")
+        wait_until(lambda: {self.who(gateway, "/a") for _ in range(4)} == {"ann", "second"}, "two share a place")
+        self.command("token", "revoke", "ann")
+        wait_until(lambda: "refused the token (4003)" in ann.log() and "(4003)" in second.log(), "both are sent away")
+        wait_until(lambda: "refused the token (401)" in ann.log(), "nor does it get in again")
+        self.assertEqual([self.who(gateway, path) for path in ("/a", "/b")], ["503", "bob"])
+        self.assertNotIn("lost", bob.log())
+        for program in (gateway, ann, second, bob):
+            for secret in (new, (self.folder / "ann.token").read_text(), (self.folder / "bob.token").read_text()):
+                self.assertNotIn(secret, program.log())
+
+    def test_places(self) -> None:
+        """A place belongs to one, by host and by path, also while its owner is away."""
+        self.command("token", "create", "ann", "--allow=/a", "--allow=ann.test", "--out", str(self.folder / "ann"))
+        self.command("route", "add", "*.ann.test/deep", "ann")
+        gateway = self.gateway()
+        shared = (Path(self.folder) / "gate" / "receiver.token").read_text().strip()
+        root = self.receiver(gateway, shared, "root")
+        thief = self.receiver(gateway, shared, "thief", "--path=/a/b", connected=False)
+        wait_until(lambda: "(4003)" in thief.log(), "a place of somebody else is refused")
+        self.assertEqual(self.who(gateway, "/x"), "root")
+        ann = self.receiver(gateway, (self.folder / "ann").read_text().strip(), "ann")
+        rows = {("/a", "gate.test"): "ann", ("/", "ann.test"): "ann", ("/deep", "x.y.ann.test"): "ann",
+                ("/", "x.ann.test"): "503", ("/ab", "gate.test"): "root"}  # fmt: skip
+        self.assertEqual({row: self.who(gateway, *row) for row in rows}, rows)
+        self.terminate(ann)
+        self.assertEqual(self.who(gateway, "/", "ann.test"), "503")
+        self.assertNotIn("lost", root.log())
