@@ -481,6 +481,8 @@ class Limits:
     # --- stopping -----------------------------------------------------------
     drain: float = 30.0
     """From SIGTERM to the end of what is still running."""
+    farewell: float = 2.0
+    """From SIGTERM until WebSockets are closed, which end by themselves rarely: enough for a last answer."""
 
     def connection_credit(self, streams: int) -> int:
         """

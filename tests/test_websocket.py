@@ -8,18 +8,21 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.harness import EndToEnd, free_port, listening, wait_until
+from tests.harness import EndToEnd, Program, free_port, listening, wait_until
 from tests.test_end_to_end import Pair
 from tests.websocket_clients import BINARY, CLOSE, FIN, PING, TEXT, Raw
 
@@ -274,6 +277,42 @@ class LimitTests(SocketTests):
         client.message()
         self.receiver.process.kill()
         self.assertEqual(client.close_code(), 1012)
+
+
+class DrainTests(SocketTests):
+    """Who stops has half a minute for requests, and does not wait that long for WebSockets."""
+
+    def stop(self, program: Program, code: int) -> None:
+        """Stop one side while a WebSocket is open and a request runs."""
+        client = self.connect_raw("/echo?name=open")
+        client.send(FIN | TEXT, b"x")
+        client.message()
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(self.http.get, "/wait?seconds=4")
+            wait_until(lambda: self.running() == 2, "the request runs")
+            began = time.monotonic()
+            program.signal(signal.SIGTERM)
+            client.send(FIN | TEXT, b"still")
+            self.assertEqual(client.message(), (TEXT, b"still"))
+            self.assertEqual(client.close_code(), code)
+            client.send(FIN | CLOSE, code.to_bytes(2, "big"))
+            self.assertLess(time.monotonic() - began, 3.5)
+            self.assertEqual(running.result().content, b"waited")
+        program.wait()
+        self.assertLess(time.monotonic() - began, 10)
+
+    def running(self) -> int:
+        """How many exchanges there are."""
+        stats = httpx.get(f"{self.gateway.management}/stats", trust_env=False).json()
+        return int(stats["requests"]["running"])
+
+    def test_receiver(self) -> None:
+        """The caller hears 1012: coming back makes sense."""
+        self.stop(self.receiver, 1012)
+
+    def test_gateway(self) -> None:
+        """The caller hears 1001."""
+        self.stop(self.gateway, 1001)
 
 
 class PressureTests(SocketTests):

@@ -476,6 +476,9 @@ class Exchange:
             receiver.link.wake()
         self._table.receivers.release(receiver)
 
+    def farewell(self) -> None:
+        """End a WebSocket, since the gateway stops; a request ends by itself."""
+
     def look(self, now: float) -> None:
         """See whether a WebSocket lives; called every second while it is C{Step.OPEN}."""
 

@@ -213,6 +213,11 @@ class Exchanges:
             deferred.callback(None)
         return deferred
 
+    def farewell(self) -> None:
+        """End the WebSockets that are open; to be called every now and then while the gateway stops."""
+        for exchange in list(self._alive):
+            exchange.farewell()
+
     def cut_all(self) -> None:
         """End what is alive, since the time to drain is over."""
         for exchange in list(self._alive):

@@ -17,6 +17,7 @@ from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from anp_twisted import __version__
@@ -276,7 +277,11 @@ class GatewayService(MultiService):
         if running:
             self.log.info("draining: {running} requests are running", running=running)
         deadline = self._around.clock.callLater(self._limits.drain, self.exchanges.cut_all)
+        farewell = LoopingCall(self.exchanges.farewell)
+        farewell.clock = self._around.clock
+        farewell.start(self._limits.farewell, now=False)
         yield self.exchanges.when_idle()
+        farewell.stop()
         if deadline.active():
             deadline.cancel()
         links = [receiver.link for receiver in self.receivers.connected()]

@@ -205,6 +205,11 @@ class WebSocketExchange(Exchange):
             self._let_go()
             self._maybe_end()
 
+    def farewell(self) -> None:
+        """Close it while others drain: it would last until the end of that."""
+        if self.step is Step.OPEN and not self._patience:
+            self.expire(0, "gateway", "")
+
     def expire(self, status: int, source: Source, title: str) -> None:
         """End it, since the gateway stops; at the second time, at once."""
         if self.step is not Step.OPEN:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError, inlineCallbacks
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -146,7 +147,11 @@ class ReceiverService(Service):
         leaving = [uplink.leave() for uplink in list(self.uplinks)]
         if self.bridge.in_flight:
             self.log.info("draining: {running} requests are running", running=self.bridge.in_flight)
+        farewell = LoopingCall(self.bridge.farewell)
+        farewell.clock = self.around.clock
+        farewell.start(limits.farewell, now=False)
         yield self._patiently(DeferredList([*leaving, self.bridge.drain()], consumeErrors=True), limits.drain)
+        farewell.stop()
         if self.bridge.in_flight:
             self.log.warn("{running} requests did not end in time", running=self.bridge.in_flight)
         self.bridge.abort()

@@ -290,6 +290,20 @@ class TalkTests(SocketTestCase):
         self.link.requests[0].stream.reset(Code.NO_ERROR, "app")
         self.check_rest()
 
+    def test_farewell(self) -> None:
+        """While others drain the caller and the application hear 1001, once; who does not answer is cut later."""
+        caller, _ = self.open()
+        for _ in range(2):
+            self.lab.exchanges.farewell()
+            self.assertFalse(caller.aborted)
+        self.assertEqual(caller.received(), b"\x88\x02\x03\xe9")
+        self.assertEqual(self.heard(), [(v2.CLOSE, b"\x03\xe9", True)])
+        self.lab.advance(self.lab.limits.closing + 1)
+        self.assertTrue(caller.aborted)
+        self.lose(caller)
+        self.link.requests[0].stream.reset(Code.NO_ERROR, "app")
+        self.check_rest()
+
     def test_log(self) -> None:
         """One line, when it has ended."""
         caller, stream = self.open()

@@ -1,5 +1,5 @@
 """
-Tests of L{anp_twisted.receiver.bridge}: WebSockets, and what an answer can hold besides head and body.
+Tests of L{anp_twisted.receiver.bridge.websocket}, and of what an answer can hold besides head and body.
 """
 
 from __future__ import annotations
@@ -248,6 +248,27 @@ class EndTests(TestCase):
         self.assertEqual((await caller.closed)[:2], b"\x03\xf4")
         await tunnel.bridge.drain().asFuture(tunnel.loop)
         self.assertEqual(heard[-1]["code"], 1012)
+
+    @on_loop
+    async def test_farewell(self) -> None:
+        """A receiver that drains closes what is open with 1012, once, and leaves alone what is not."""
+        heard: list[Message] = []
+        tunnel, caller = await self.end_of(echoing(heard), Limits(cancel_grace=1.0))
+
+        async def undecided(scope: Message, receive: Receive, send: Send) -> None:
+            await asyncio.Event().wait()
+
+        other = Tunnel(undecided)
+        asked = SocketCaller(other)
+        await asyncio.sleep(0)
+        for bridge in (tunnel.bridge, other.bridge, tunnel.bridge):
+            bridge.farewell()
+        self.assertEqual((await caller.closed)[:2], b"\x03\xf4")
+        await tunnel.bridge.drain().asFuture(tunnel.loop)
+        self.assertEqual([message.get("code") for message in heard][-1:], [1012])
+        self.assertEqual((other.bridge.in_flight, asked.outcome.done()), (1, False))
+        other.bridge.abort()
+        await other.bridge.drain().asFuture(other.loop)
 
     @on_loop
     async def test_abort_before_it_is_open(self) -> None:
