@@ -18,6 +18,7 @@ from anp_twisted.assistant.agents.load import AgentOptions, LoadedAgent, load_ag
 from anp_twisted.assistant.agents.supervisor import Supervisor
 from anp_twisted.assistant.api import ChatApi
 from anp_twisted.assistant.around import Around
+from anp_twisted.assistant.channels.build import build_channels, methods_of
 from anp_twisted.assistant.completions import Completions
 from anp_twisted.assistant.connections import Connections, MethodCall
 from anp_twisted.assistant.conversations import Conversations
@@ -138,8 +139,27 @@ def build_assistant(
         pages=dict(pages()),
     )
     parts.pages.update(Completions(around, front.require, conversations, agents).pages())
+    _add_channels(parts, settings, journal)
     connections.methods, front.pages = parts.methods, parts.pages
     return parts
+
+
+def _add_channels(parts: Parts, settings: AssistantSettings, journal: Journal) -> None:
+    """
+    Let the channels of the settings start and stop with the gateway.
+
+    @raise SettingsError: one cannot be made, or what is on the disk cannot be used.
+    """
+    host = build_channels(
+        settings.channels,
+        state_dir=settings.state_dir,
+        around=parts.around,
+        journal=journal,
+        tasks=parts.tasks,
+        answer=parts.conversations.submit,
+    )
+    host.setServiceParent(parts.service)  # type: ignore[no-untyped-call]
+    parts.methods.update(methods_of(host))
 
 
 def _load_agent(reactor: Any, settings: AssistantSettings, tasks: Tasks, limits: Limits) -> LoadedAgent:

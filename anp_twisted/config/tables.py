@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from anp_twisted.config import kinds
+from anp_twisted.config.channels import CHANNELS, ChannelSettings
 from anp_twisted.config.mounts import Mount, Sort, mounted, mounts_of
 from anp_twisted.config.routes import NETWORK, ORIGIN, PROXY, RATE, ROUTES, RouteSettings
 from anp_twisted.config.schema import Places, setting, settings_of
@@ -479,6 +480,9 @@ class AssistantSettings(CommonSettings):
     )
     connections_per_principal: int = setting(
         kinds.COUNT, "Open WebSockets of one principal.", _CAPS.assistant_connections_per_principal
+    )
+    channels: tuple[tuple[str, ChannelSettings], ...] = setting(
+        CHANNELS, "Accounts of chat services, a table for each name.", (), Places.ONLY_IN_FILE
     )
 
     def __post_init__(self) -> None:

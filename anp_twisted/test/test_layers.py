@@ -53,6 +53,7 @@ LAYERS: Final[dict[str, Layer]] = {
     "wire": Layer.VALUES,
     "networks": Layer.VALUES,
     "rates": Layer.VALUES,
+    "config.channels": Layer.VALUES,
     "config.kinds": Layer.VALUES,
     "config.mounts": Layer.VALUES,
     "config.nested": Layer.VALUES,
