@@ -460,6 +460,11 @@ class AssistantSettings(CommonSettings):
     content_key_file: str | None = setting(
         kinds.FILE, "Encrypts what is said on the disk, with the 32 bytes in base64 in this file.", None
     )
+    compact_after: int = setting(
+        kinds.whole_number("NUMBER", 0, 150),
+        "Records of a session after which the agent writes a summary of it; 0 is never.",
+        0,
+    )
     allowed_host: tuple[str, ...] = setting(
         kinds.several(kinds.HOST), "Name that clients may call by, besides addresses and localhost; repeatable.", ()
     )

@@ -125,6 +125,7 @@ LAYERS: Final[dict[str, Layer]] = {
     "both.demo": Layer.FEATURES,
     "assistant.journal": Layer.ADAPTERS,
     "assistant.store": Layer.ADAPTERS,
+    "assistant.sealing": Layer.ADAPTERS,
     "assistant": Layer.FEATURES,
     "assistant.tap": Layer.COMPOSITION,
     "both": Layer.COMPOSITION,

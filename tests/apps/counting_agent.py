@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 
 from anp_twisted.assistant.agents.events import AgentEvent, Context, Final, TextDelta, Turn
@@ -23,12 +24,11 @@ async def agent(turn: Turn, context: Context) -> AsyncIterator[AgentEvent]:
 async def ticking(turn: Turn, context: Context) -> AsyncIterator[AgentEvent]:
     """Say the time, as often and with as many bytes as the question wants: C{count:pause:size}."""
     count, pause, size = turn.text.split(":")
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
+    begun = time.monotonic()
     said = []
     for number in range(int(count)):
         due = begun + number * float(pause)
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        said.append(f"{loop.time():.6f}".ljust(int(size), "."))
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        said.append(f"{time.monotonic():.6f}".ljust(int(size), "."))
         yield TextDelta(said[-1])
     yield Final("".join(said))
