@@ -420,6 +420,8 @@ class Limits:
     """One line of an answer: of a stream of events, or of a program."""
     agent_complaint: int = 4 * KIB
     """The end of what a program wrote to standard error, for the log."""
+    agent_look: float = 0.05
+    """Between two looks for programs that have ended, behind the end of their output."""
     agent_kill: float = 1.0
     """From SIGTERM to SIGKILL for a program, within L{agent_close}."""
 

@@ -18,6 +18,7 @@ from anp_twisted.assistant.agents.load import AgentOptions, LoadedAgent, load_ag
 from anp_twisted.assistant.agents.supervisor import Supervisor
 from anp_twisted.assistant.api import ChatApi
 from anp_twisted.assistant.around import Around
+from anp_twisted.assistant.channels.build import build_channels, methods_of
 from anp_twisted.assistant.completions import Completions
 from anp_twisted.assistant.connections import Connections, MethodCall
 from anp_twisted.assistant.conversations import Conversations
@@ -26,6 +27,7 @@ from anp_twisted.assistant.journal import Journal
 from anp_twisted.assistant.keyring import OWN_FILE, Keyring
 from anp_twisted.assistant.page.pages import pages
 from anp_twisted.assistant.records import Codec
+from anp_twisted.assistant.sealing import Sealer, read_key
 from anp_twisted.assistant.service import Agents, AssistantService
 from anp_twisted.assistant.sessions import FOLDER, Sessions
 from anp_twisted.assistant.tokens import OWNER
@@ -111,9 +113,11 @@ def build_assistant(
     tasks = Tasks(loop_of(reactor), reactor)
     loaded = _load_agent(reactor, settings, tasks, limits)
     agents = Supervisor(loaded.agent, tasks, limits, instructions=settings.instructions or "")
-    sessions = Sessions(around, os.path.join(settings.state_dir, FOLDER), journal, Codec())
+    sessions = Sessions(around, os.path.join(settings.state_dir, FOLDER), journal, codec_of(settings))
     sessions.load()
-    conversations = Conversations(around, sessions, agents, default_agent=DEFAULT_AGENT)
+    conversations = Conversations(
+        around, sessions, agents, default_agent=DEFAULT_AGENT, compact_after=settings.compact_after
+    )
     connections = Connections(around, settings.message_rate)
     keyring = Keyring(around, journal, connections, state_dir=settings.state_dir, own=token[1])
     keyring.load(token[0])
@@ -138,8 +142,39 @@ def build_assistant(
         pages=dict(pages()),
     )
     parts.pages.update(Completions(around, front.require, conversations, agents).pages())
+    _add_channels(parts, settings, journal)
     connections.methods, front.pages = parts.methods, parts.pages
     return parts
+
+
+def _add_channels(parts: Parts, settings: AssistantSettings, journal: Journal) -> None:
+    """
+    Let the channels of the settings start and stop with the gateway.
+
+    @raise SettingsError: one cannot be made, or what is on the disk cannot be used.
+    """
+    host = build_channels(
+        settings.channels,
+        state_dir=settings.state_dir,
+        around=parts.around,
+        journal=journal,
+        tasks=parts.tasks,
+        answer=parts.conversations.submit,
+    )
+    host.setServiceParent(parts.service)  # type: ignore[no-untyped-call]
+    parts.methods.update(methods_of(host))
+
+
+def codec_of(settings: AssistantSettings) -> Codec:
+    """
+    Say how records become lines.
+
+    @raise CredentialError: the key cannot be used.
+    """
+    if settings.content_key_file is None:
+        return Codec()
+    sealer = Sealer(read_key(settings.content_key_file))
+    return Codec(sealer.seal, sealer.unseal)
 
 
 def _load_agent(reactor: Any, settings: AssistantSettings, tasks: Tasks, limits: Limits) -> LoadedAgent:

@@ -24,6 +24,7 @@ from anp_twisted.assistant import keys, records
 from anp_twisted.assistant.agents import events
 from anp_twisted.assistant.agents.events import AgentEvent, Context, HistoryMessage, Turn
 from anp_twisted.assistant.around import Around
+from anp_twisted.assistant.compaction import Compactor
 from anp_twisted.assistant.errors import (
     AgentFailed,
     Cancelled,
@@ -305,9 +306,12 @@ class Conversations:
 
     log = Logger()
 
-    def __init__(self, around: Around, sessions: Sessions, agents: Answering, *, default_agent: str) -> None:
+    def __init__(
+        self, around: Around, sessions: Sessions, agents: Answering, *, default_agent: str, compact_after: int = 0
+    ) -> None:
         """
         @param default_agent: who answers where a key does not say.
+        @param compact_after: records of a session that are worth a summary; 0 for none.
         """
         self.sessions = sessions
         self.agents = agents
@@ -315,6 +319,7 @@ class Conversations:
         self._around = around
         self._turns: dict[str, deque[Answerer]] = {}
         self._stopping = False
+        self._compactor = Compactor(around, agents, compact_after)
 
     @property
     def running(self) -> int:
@@ -460,6 +465,11 @@ class Conversations:
         """Begin the next turn of a session; turns tell this themselves."""
         self._remove(turn)
         self._next(turn.session)
+        if self._compactor.due(turn.session) and not self._stopping:
+            preparing = self.context(turn.session, None)
+            preparing.addCallback(lambda context: self._compactor.compact(turn.session, context))
+            # boundary: a session without a summary is as good as ever.
+            preparing.addErrback(lambda failure: self.log.failure("no summary could be made", failure))
 
     def _next(self, session: Session) -> None:
         turns = self._turns.get(str(session.key))
@@ -479,11 +489,11 @@ class Conversations:
         return [delta for turn in turns if (delta := turn.so_far()) is not None]
 
     @inlineCallbacks
-    def context(self, session: Session, said: Said) -> Generator[Deferred[Any], Any, Context]:
+    def context(self, session: Session, said: Said | None) -> Generator[Deferred[Any], Any, Context]:
         """
         Read what an agent is told of what was said before.
 
-        @param said: what is asked now; it and what was said later is left out.
+        @param said: what is asked now; it and what was said later is left out. C{None} for nothing.
         """
         limits = self._around.limits
         last = session.durable_seq
@@ -509,11 +519,11 @@ class Conversations:
                 turn.abort()
 
 
-def _history(page: list[AnyRecord | Damaged], said: Said, most: int) -> list[HistoryMessage]:
+def _history(page: list[AnyRecord | Damaged], said: Said | None, most: int) -> list[HistoryMessage]:
     """Choose what was said and answered."""
     found: list[HistoryMessage] = []
     for record in page:
-        if isinstance(record, Said) and record.seq < said.seq:
+        if isinstance(record, Said) and (said is None or record.seq < said.seq):
             found.append(HistoryMessage("user", record.text))
         elif isinstance(record, Answered):
             found.append(HistoryMessage("assistant", record.text))

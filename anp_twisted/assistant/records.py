@@ -17,9 +17,10 @@ from anp_twisted.assistant import types
 from anp_twisted.assistant.messages import Media
 
 VERSION = 1
+_SEALED = b'{"sealed":"'
 
 Seal = Callable[[bytes, bytes], bytes]
-"""From a line and the name of its place to the sealed line, or back; raises C{ValueError} for what is not its own."""
+"""From a record and the name of its place to base64, or back; raises C{ValueError} for what is not its own."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +170,7 @@ class Codec:
         """
         data = _encoder.encode(record)
         if self._seal is not None:
-            data = self._seal(data, _place(session_id, record.seq))
+            data = _SEALED + self._seal(data, _place(session_id, record.seq)) + b'","seq":%d}' % record.seq
         return data + b"\n"
 
     def read(self, line: bytes, seq: int, session_id: str) -> AnyRecord | Damaged:
@@ -179,8 +180,8 @@ class Codec:
         @return: the record, or what stands for one that cannot be read.
         """
         try:
-            if self._unseal is not None and b'"sealed"' in line[:16]:
-                line = self._unseal(line, _place(session_id, seq))
+            if self._unseal is not None and line.startswith(_SEALED):
+                line = self._unseal(line[len(_SEALED) : line.index(b'"', len(_SEALED))], _place(session_id, seq))
             record = _decoder.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
             return Damaged(seq=seq, id="", ts=0.0)
@@ -198,6 +199,13 @@ class Codec:
             return None
         record = self.read(line, seq, session_id)
         return None if isinstance(record, Damaged) else record
+
+
+def is_sealed(line: bytes) -> bool:
+    """
+    @return: whether a line needs a key to be read.
+    """
+    return line.startswith(_SEALED)
 
 
 def read_header(line: bytes) -> Header | None:

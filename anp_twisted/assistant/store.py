@@ -20,6 +20,7 @@ from anp_twisted.assistant import keys, records
 from anp_twisted.assistant.index import Index
 from anp_twisted.assistant.journal import sync_folder
 from anp_twisted.assistant.records import AnyRecord, Codec, Damaged, Deleted, Header
+from anp_twisted.errors import CredentialError
 from anp_twisted.limits import KIB, MIB, Limits
 
 _CHUNK: Final = 1 * MIB
@@ -166,23 +167,32 @@ def catalogue(folder: str, codec: Codec) -> dict[str, Brief]:
 
     @return: by their keys.
     @raise OSError: the folder cannot be made or read.
+    @raise CredentialError: nothing that is encrypted in it can be read with this key, or without one.
     """
     os.makedirs(folder, mode=0o700, exist_ok=True)
     found: dict[str, Brief] = {}
+    sealed: list[bool] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
                 key = str(keys.from_file_name(entry.name))
             except ValueError:
                 continue
-            brief = _brief(entry.path, codec)
+            brief = _brief(entry.path, codec, sealed)
             if brief is not None:
                 found[key] = brief
+    # One that cannot be read may be damaged; if it is all of them, it is the key.
+    if sealed and not any(sealed):
+        raise CredentialError(f"what is said in {folder} is encrypted, with another key than this: --content-key-file")
     return found
 
 
-def _brief(path: str, codec: Codec) -> Brief | None:
-    """Look at the first and the last line of a file."""
+def _brief(path: str, codec: Codec, sealed: list[bool]) -> Brief | None:
+    """
+    Look at the first and the last line of a file.
+
+    @param sealed: gets whether the last line could be read, if it is encrypted.
+    """
     with open(path, "rb") as file:
         first = file.readline(_TAIL)
         if not first.endswith(b"\n"):
@@ -192,7 +202,10 @@ def _brief(path: str, codec: Codec) -> Brief | None:
         tail = file.read()
         changed = os.fstat(file.fileno()).st_mtime
     header = records.read_header(first) or _lost_header(path, first)
-    last = _last_record(tail.split(b"\n"), codec, header.session_id)
+    lines = tail.split(b"\n")
+    last = _last_record(lines, codec, header.session_id)
+    if len(lines) > 1 and records.is_sealed(lines[-2]):
+        sealed.append(last is not None)
     if isinstance(last, Deleted):
         remove(path)
         return None

@@ -14,6 +14,7 @@ from typing import Any
 from anp_twisted.config import kinds
 from anp_twisted.config.identity import ProofSettings, SignerSettings
 from anp_twisted.config.links import LinkSettings, PeerSettings
+from anp_twisted.config.channels import CHANNELS, ChannelSettings
 from anp_twisted.config.mounts import Mount, Sort, mounted, mounts_of
 from anp_twisted.config.routes import NETWORK, ORIGIN, PROXY, RATE, ROUTES, RouteSettings
 from anp_twisted.config.schema import Places, setting, settings_of
@@ -507,6 +508,11 @@ class AssistantSettings(CommonSettings):
     content_key_file: str | None = setting(
         kinds.FILE, "Encrypts what is said on the disk, with the 32 bytes in base64 in this file.", None
     )
+    compact_after: int = setting(
+        kinds.whole_number("NUMBER", 0, 150),
+        "Records of a session after which the agent writes a summary of it; 0 is never.",
+        0,
+    )
     allowed_host: tuple[str, ...] = setting(
         kinds.several(kinds.HOST), "Name that clients may call by, besides addresses and localhost; repeatable.", ()
     )
@@ -527,6 +533,9 @@ class AssistantSettings(CommonSettings):
     )
     connections_per_principal: int = setting(
         kinds.COUNT, "Open WebSockets of one principal.", _CAPS.assistant_connections_per_principal
+    )
+    channels: tuple[tuple[str, ChannelSettings], ...] = setting(
+        CHANNELS, "Accounts of chat services, a table for each name.", (), Places.ONLY_IN_FILE
     )
 
     def __post_init__(self) -> None:

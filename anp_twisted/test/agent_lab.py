@@ -27,6 +27,7 @@ from anp_twisted.assistant.agents.events import (
 from anp_twisted.assistant.agents.runs import Run, Times
 from anp_twisted.limits import Limits
 from anp_twisted.tasks import Tasks
+from anp_twisted.test.brain import brain as brain
 from anp_twisted.test.receiver_rig import on_loop, the_loop
 
 LIMITS = Limits(agent_text=1000, agent_tools=4, agent_events=300)
@@ -55,11 +56,11 @@ async def turns(number: int = 30) -> None:
 
 
 async def until(condition: Callable[[], object], what: str = "it") -> None:
-    """Let the loop go round until something is so; a second of real time is far more than enough."""
-    deadline = the_loop().time() + 5
+    """Let the loop go round until something is so; where no process is waited for, at once."""
+    deadline = the_loop().time() + 20
     while not condition():
         assert the_loop().time() < deadline, f"{what} did not come about"
-        await asyncio.sleep(0)
+        await asyncio.sleep(0 if the_loop().time() < deadline - 19.9 else 0.005)
 
 
 class Stage:
@@ -114,65 +115,6 @@ class Hearing:
         ends = [event for event in self.events if isinstance(event, (Final, Failed))]
         assert len(ends) <= 1 and ends == self.events[len(self.events) - len(ends) :], self.events
         return ends[0] if ends else None
-
-
-async def brain(asked: Turn, where: Context) -> AsyncGenerator[AgentEvent, None]:
-    """
-    Do what the text of the turn says; whatever kind of agent is tested, this is behind it.
-    """
-    verb, _, rest = asked.text.partition(" ")
-    async for event in _DEEDS[verb](rest, where):
-        yield event
-
-
-async def _say(rest: str, where: Context) -> AsyncGenerator[AgentEvent, None]:
-    for character in rest:
-        yield TextDelta(character)
-    yield Final(rest)
-
-
-async def _think(rest: str, where: Context) -> AsyncGenerator[AgentEvent, None]:
-    yield Reasoning("hm")
-    yield TextDelta(rest)
-    yield Usage(7, 3)
-    yield Final(rest)
-
-
-async def _tool(rest: str, where: Context) -> AsyncGenerator[AgentEvent, None]:
-    yield ToolStart("t1", "look", '{"at": "ü"}')
-    yield ToolEnd("t1", "seen")
-    yield Final(rest)
-
-
-async def _recall(rest: str, where: Context) -> AsyncGenerator[AgentEvent, None]:
-    yield Final("|".join(f"{said.role}={said.text}" for said in where.history) + f"|{where.instructions}")
-
-
-async def _hang(rest: str, where: Context) -> AsyncGenerator[AgentEvent, None]:
-    yield TextDelta("one")
-    await asyncio.get_running_loop().create_future()
-
-
-async def _fail(rest: str, where: Context) -> AsyncGenerator[AgentEvent, None]:
-    yield TextDelta("one")
-    raise ValueError(f"the canary {rest}")
-
-
-async def _flood(rest: str, where: Context) -> AsyncGenerator[AgentEvent, None]:
-    while True:
-        yield TextDelta("x" * 100)
-        await asyncio.sleep(0)
-
-
-_DEEDS = {
-    "say": _say,
-    "think": _think,
-    "tool": _tool,
-    "recall": _recall,
-    "hang": _hang,
-    "fail": _fail,
-    "flood": _flood,
-}
 
 
 class AgentRules:

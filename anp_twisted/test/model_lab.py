@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -227,12 +227,14 @@ class FakeProcess:
     A process with a brain.
 
     @ivar stubborn: whether it takes no notice of SIGTERM.
+    @ivar quiet: whether its end is not told before it is looked for.
     """
 
     def __init__(self, programs: FakePrograms, protocol: Program, pid: int) -> None:
         self.pid = pid
         self.pipes = {1: FakePipe()}
         self.stubborn = False
+        self.quiet = False
         self._programs = programs
         self._protocol = protocol
         self._asked = b""
@@ -282,12 +284,18 @@ class FakePrograms:
         self.running: dict[int, FakeProcess] = {}
         self.started: list[tuple[list[str], dict[str, str]]] = []
         self.signals: list[int] = []
+        self._ended: list[Callable[[], None]] = []
 
     def spawnProcess(self, protocol: Any, executable: str, args: list[str], env: dict[str, str]) -> None:
         self.started.append((args, env))
         process = FakeProcess(self, protocol, 1000 + len(self.started))
         self.running[process.pid] = process
         protocol.makeConnection(process)
+
+    def reap(self) -> None:
+        ended, self._ended = self._ended, []
+        for end in ended:
+            end()
 
     def kill(self, group: int, number: int) -> None:
         process = self.running.get(group)
@@ -296,4 +304,8 @@ class FakePrograms:
         self.signals.append(number)
         if number == signal.SIGKILL or not process.stubborn:
             process.task.cancel()
-            asyncio.get_running_loop().call_soon(process.over, ProcessTerminated(signal=number))
+            reason = ProcessTerminated(signal=number)
+            if process.quiet:
+                self._ended.append(lambda: process.over(reason))
+            else:
+                asyncio.get_running_loop().call_soon(process.over, reason)

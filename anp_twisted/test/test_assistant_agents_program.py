@@ -26,7 +26,7 @@ class RuleTests(AgentRules, TestCase):
         self.programs = FakePrograms()
 
     def agent(self, stage: Stage) -> Agent:
-        return ProgramAgent(["agent"], self.programs, stage.tasks, stage.limits, kill=self.programs.kill)
+        return ProgramAgent(["agent"], self.programs, stage.tasks, stage.limits, system=self.programs)
 
     def left(self) -> Iterable[object]:
         return self.programs.running
@@ -39,7 +39,7 @@ class ProcessTests(TestCase):
         self.stage = Stage(Limits(agent_backlog=1000))
         self.programs = FakePrograms()
         self.agent = ProgramAgent(
-            ["agent", "-x"], self.programs, self.stage.tasks, self.stage.limits, kill=self.programs.kill
+            ["agent", "-x"], self.programs, self.stage.tasks, self.stage.limits, system=self.programs
         )
 
     @on_loop
@@ -94,6 +94,20 @@ class ProcessTests(TestCase):
         self.assertEqual(self.programs.running, {})
 
     @on_loop
+    async def test_unheard(self) -> None:
+        """An end that the reactor does not hear of is looked for."""
+        hearing = self.stage.begin(self.agent.run(turn("hang"), context()))
+        await until(lambda: hearing.text)
+        process = next(iter(self.programs.running.values()))
+        process.quiet = True
+        process._protocol.outReceived(b'{"type":"final","text":"one"}\n')
+        await turns()
+        self.assertEqual((len(self.programs.running), len(self.stage.runs)), (1, 1))
+        self.stage.clock.advance(self.stage.limits.agent_look)
+        await until(lambda: not self.stage.runs)
+        self.assertEqual((self.programs.running, self.stage.clock.getDelayedCalls()), ({}, []))
+
+    @on_loop
     async def test_complaint(self) -> None:
         """What it wrote to standard error is for the log, and only the end of it."""
         lines: list[dict[str, Any]] = []
@@ -129,5 +143,5 @@ class CommandTests(SynchronousTestCase):
 
         self.patch(os, "killpg", gone("group"))
         self.patch(os, "kill", gone("one"))
-        program.kill_group(7, signal.SIGTERM)
+        program.ThisSystem().kill(7, signal.SIGTERM)
         self.assertEqual(calls, [("group", 7, signal.SIGTERM), ("one", 7, signal.SIGTERM)])

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.assistant.bus import Published, Topic
-from anp_twisted.assistant.channels.dispatch import Dispatcher, Said
+from anp_twisted.assistant.channels.dispatch import Dispatcher
 from anp_twisted.assistant.channels.intake import chat_key
 from anp_twisted.assistant.channels.outbox import Put
 from anp_twisted.assistant.errors import AgentFailed
@@ -16,28 +16,20 @@ from anp_twisted.assistant.messages import InboundMessage, OutboundMessage
 from anp_twisted.test.channellab import inbound
 
 
-class Words:
-    """An answer."""
-
-    def __init__(self, message_id: str, text: str) -> None:
-        self.message_id = message_id
-        self.text = text
-
-
 class DispatchTests(SynchronousTestCase):
     """From the bus to the assistant and back."""
 
     def setUp(self) -> None:
         """An assistant that answers when the test says so."""
-        self.asked: list[tuple[str, Deferred[Said]]] = []
+        self.asked: list[tuple[str, Deferred[str]]] = []
         self.delivered: list[OutboundMessage] = []
         self.put: Callable[[], Deferred[Put]] = lambda: succeed(Put.ACCEPTED)
         self.topic = Topic[InboundMessage](waiting=100, per_key=100, at_once=2)
-        self.dispatcher = Dispatcher(self.topic, self.answer, self.deliver)
+        self.dispatcher = Dispatcher(self.topic, self.answer, self.deliver, new_id=lambda: "new")
 
-    def answer(self, message: InboundMessage) -> Deferred[Said]:
+    def answer(self, message: InboundMessage) -> Deferred[str]:
         """Note it."""
-        waiting: Deferred[Said] = Deferred()
+        waiting: Deferred[str] = Deferred()
         self.asked.append((message.content, waiting))
         return waiting
 
@@ -58,10 +50,10 @@ class DispatchTests(SynchronousTestCase):
         return [text for text, _ in self.asked]
 
     def test_answered(self) -> None:
-        """The answer goes to the chat of the message, as a reply to it, under the id of the answer."""
+        """The answer goes to the chat of the message, as a reply to it, under an id that a repetition has, too."""
         self.publish(inbound("hello", chat="c", message_id=42))
-        self.asked[0][1].callback(Words("m1", "world"))
-        expected = OutboundMessage(channel="fake", chat_id="c", content="world", reply_to="42", id="m1")
+        self.asked[0][1].callback("world")
+        expected = OutboundMessage(channel="fake", chat_id="c", content="world", reply_to="42", id="re:c:42")
         self.assertEqual(self.delivered, [expected])
         self.assertEqual((self.topic.in_hand, len(self.topic)), (0, 0))
 
@@ -69,9 +61,9 @@ class DispatchTests(SynchronousTestCase):
         """A chat is answered one message at a time; others beside it, as many as the topic allows."""
         self.publish(inbound("a1", chat="a"), inbound("a2", chat="a"), inbound("b1", chat="b"), inbound("c1", chat="c"))
         self.assertEqual(self.texts, ["a1", "b1"])
-        self.asked[1][1].callback(Words("m", "x"))
+        self.asked[1][1].callback("x")
         self.assertEqual(self.texts, ["a1", "b1", "c1"])
-        self.asked[0][1].callback(Words("m", "x"))
+        self.asked[0][1].callback("x")
         self.assertEqual(self.texts[3:], ["a2"])
 
     def test_noAnswer(self) -> None:
@@ -79,7 +71,7 @@ class DispatchTests(SynchronousTestCase):
         self.publish(inbound("hello", message_id="42"))
         self.asked[0][1].errback(AgentFailed())
         self.assertEqual([one.content for one in self.delivered], ["There is no answer: the agent failed."])
-        self.assertEqual(self.delivered[0].id, "no-answer:c:42")
+        self.assertEqual(self.delivered[0].id, "re:c:42")
 
     def test_goesWrong(self) -> None:
         """What goes wrong in an unforeseen way is logged, told to nobody, and the next message has its turn."""
@@ -88,22 +80,38 @@ class DispatchTests(SynchronousTestCase):
         self.assertEqual((len(self.flushLoggedErrors(ZeroDivisionError)), self.delivered), (1, []))
         self.assertEqual(self.texts, ["1", "2"])
 
+    def test_cannotBeAsked(self) -> None:
+        """A message with which nothing can be asked fails as one to which there is no answer."""
+        self.dispatcher = Dispatcher(self.topic, lambda message: 1 // 0, self.deliver, new_id=str)  # type: ignore[arg-type, return-value]
+        self.publish(inbound("1"))
+        self.assertEqual((len(self.flushLoggedErrors(ZeroDivisionError)), self.topic.in_hand), (1, 0))
+
     def test_outbox(self) -> None:
         """A full outbox, or one that cannot be written, does not stop the chat."""
         self.publish(inbound("1"), inbound("2"), inbound("3"))
         self.put = lambda: succeed(Put.FULL)
-        self.asked[0][1].callback(Words("m", "x"))
+        self.asked[0][1].callback("x")
         self.put = lambda: fail(OSError())
-        self.asked[1][1].callback(Words("m", "x"))
+        self.asked[1][1].callback("x")
         self.assertEqual(self.texts, ["1", "2", "3"])
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
 
     def test_atOnce(self) -> None:
         """An assistant that answers at once is no deeper stack."""
         self.topic = Topic[InboundMessage](waiting=2000, per_key=2000, at_once=1)
-        self.dispatcher = Dispatcher(self.topic, lambda message: succeed(Words("m", message.content)), self.deliver)
+        self.dispatcher = Dispatcher(self.topic, lambda message: succeed(message.content), self.deliver, new_id=str)
         self.publish(*[inbound(str(number)) for number in range(1500)])
         self.assertEqual([one.content for one in self.delivered], [str(number) for number in range(1500)])
+
+    def test_finish(self) -> None:
+        """Finishing, it takes nothing more and waits for what is being answered."""
+        self.publish(inbound("1"), inbound("2"))
+        finishing = self.dispatcher.finish()
+        self.assertNoResult(finishing)
+        self.asked[0][1].callback("x")
+        self.successResultOf(finishing)
+        self.assertEqual((self.texts, len(self.delivered)), (["1"], 1))
+        self.successResultOf(self.dispatcher.finish())
 
     def test_stop(self) -> None:
         """Stopped, it takes nothing more and lets go of what is being answered, in silence."""

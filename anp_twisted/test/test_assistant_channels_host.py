@@ -9,7 +9,6 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from anp_twisted.assistant.channels.dispatch import Said
 from anp_twisted.assistant.channels.host import ChannelHost, ChannelPlan, Means
 from anp_twisted.assistant.channels.interface import ChannelFailed, Received
 from anp_twisted.assistant.errors import NotFound
@@ -17,7 +16,6 @@ from anp_twisted.assistant.messages import InboundMessage
 from anp_twisted.errors import SettingsError
 from anp_twisted.limits import Limits
 from anp_twisted.test.channellab import FakeService, inbound, journal, surroundings
-from anp_twisted.test.test_assistant_channels_dispatch import Words
 
 
 class HostTests(SynchronousTestCase):
@@ -30,6 +28,7 @@ class HostTests(SynchronousTestCase):
         self.clock = Clock()
         self.first, self.second = FakeService(), FakeService()
         self.numbers = count()
+        self.ids = count()
         self.host = self.make()
 
     def make(self, *, pairing: bool = True) -> ChannelHost:
@@ -40,6 +39,7 @@ class HostTests(SynchronousTestCase):
             journal=journal(),
             folder=self.folder,
             code=lambda: f"ABCD{next(self.numbers):04}",
+            new_id=lambda: f"id{next(self.ids)}",
             limits=limits,
         )
         plans = [ChannelPlan("fake", self.first.make, ("7",)), ChannelPlan("other", self.second.make)]
@@ -47,9 +47,9 @@ class HostTests(SynchronousTestCase):
         host.startService()
         return host
 
-    def answer(self, message: InboundMessage) -> Deferred[Said]:
+    def answer(self, message: InboundMessage) -> Deferred[str]:
         """The assistant says everything twice."""
-        return succeed(Words(f"m{next(self.numbers)}", message.content * 2))
+        return succeed(message.content * 2)
 
     def test_answer(self) -> None:
         """What somebody writes who may is answered, where he wrote it."""
@@ -129,6 +129,21 @@ class HostTests(SynchronousTestCase):
         self.host = self.make()
         self.assertEqual(self.first.texts, ["hoho"])
 
+    def test_answersUnderWay(self) -> None:
+        """Stopping gives answers under way some time, and then no more."""
+        answers: list[Deferred[str]] = [Deferred(), Deferred()]
+        waiting = list(answers)
+        self.answer = lambda message: waiting.pop(0)  # type: ignore[method-assign]
+        self.host = self.make()
+        for chat in ("a", "b"):
+            self.first.port.receive(inbound(chat=chat))
+        stopping = self.host.stopService()
+        answers[0].callback("in time")
+        self.assertEqual(self.first.texts, ["in time"])
+        self.clock.advance(Limits().drain / 2)
+        self.successResultOf(stopping)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_stopped(self) -> None:
         """Stopped, it takes nothing."""
         port = self.first.port
@@ -148,6 +163,6 @@ class HostTests(SynchronousTestCase):
         self.first.sends = lambda message: Deferred()
         self.first.port.receive(inbound("ho"))
         self.second.port.receive(inbound(sender="9", channel="other"))
-        self.successResultOf(self.host.pairing_approve("ABCD0001"))
+        self.successResultOf(self.host.pairing_approve("ABCD0000"))
         modes = {name: os.stat(os.path.join(self.folder, name)).st_mode & 0o777 for name in os.listdir(self.folder)}
         self.assertEqual(modes, dict.fromkeys(("fake.outbox.jsonl", "other.outbox.jsonl", "pairings.json"), 0o600))

@@ -17,7 +17,7 @@ from anp_twisted.assistant.agents.chat import ChatAgent
 from anp_twisted.assistant.agents.echo import EchoAgent
 from anp_twisted.assistant.agents.events import Agent
 from anp_twisted.assistant.agents.openai import ServerUpstream, make_client
-from anp_twisted.assistant.agents.program import ProgramAgent, parse_command
+from anp_twisted.assistant.agents.program import ProgramAgent, ThisSystem, parse_command
 from anp_twisted.assistant.agents.python import load_python_agent
 from anp_twisted.errors import SettingsError
 from anp_twisted.limits import Limits
@@ -75,7 +75,7 @@ def load_agent(named: str, *, reactor: Any, tasks: Tasks, limits: Limits, option
         app = AppUpstream(load_app(rest, options.folder), tasks, limits)
         return LoadedAgent(ChatAgent(app, tasks, limits, options.model))
     if sort == "exec":
-        return LoadedAgent(ProgramAgent(parse_command(rest), reactor, tasks, limits))
+        return LoadedAgent(ProgramAgent(parse_command(rest), reactor, tasks, limits, system=ThisSystem()))
     raise SettingsError(f"the agent must be {KINDS}")
 
 
@@ -109,7 +109,7 @@ def check_server_url(url: str, *, secret: bool) -> None:
     if parts.username is not None or parts.query or parts.fragment:
         raise SettingsError("the address of a model's server has neither user, query nor fragment; the key is apart")
     if secret and parts.scheme == "http" and not _is_here(parts.hostname):
-        raise SettingsError("a key would go to another machine in the clear: use https://, or say --insecure")
+        raise SettingsError("a key would go to another machine in the clear: use https://, or say --agent-insecure")
 
 
 def _is_here(host: str) -> bool:

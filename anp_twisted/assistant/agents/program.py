@@ -12,13 +12,14 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from shutil import which
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet.error import ProcessDone
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.process import reapAllProcesses
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -39,17 +40,31 @@ _IN_A_GROUP: Final = "import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.ar
 _OWN_SETTINGS: Final = "ANP_"
 """How the names of our own settings in the environment begin: tokens are among them."""
 
-Kill = Callable[[int, int], None]
-"""Sends a signal to a process group."""
+
+class System(Protocol):
+    """What is done with processes of this machine."""
+
+    def kill(self, group: int, number: int, /) -> None:
+        """Send a signal to all processes of a group."""
+
+    def reap(self) -> None:
+        """Tell those whose processes have ended."""
 
 
-def kill_group(group: int, number: int) -> None:
-    """Send a signal to all processes of a group; to its first one, while it is not yet a group."""
-    with suppress(ProcessLookupError, PermissionError):
-        try:
-            os.killpg(group, number)
-        except ProcessLookupError:
-            os.kill(group, number)
+class ThisSystem:
+    """The L{System} that there is."""
+
+    def kill(self, group: int, number: int, /) -> None:
+        """Send a signal to all processes of a group; to its first one, while it is not yet a group."""
+        with suppress(ProcessLookupError, PermissionError):
+            try:
+                os.killpg(group, number)
+            except ProcessLookupError:
+                os.kill(group, number)
+
+    def reap(self) -> None:
+        """Tell those whose processes have ended."""
+        reapAllProcesses()
 
 
 class Program(ProcessProtocol):
@@ -61,7 +76,7 @@ class Program(ProcessProtocol):
 
     transport: Any
 
-    def __init__(self, tasks: Tasks, limits: Limits, asked: bytes, kill: Kill) -> None:
+    def __init__(self, tasks: Tasks, limits: Limits, asked: bytes, system: System) -> None:
         """
         @param asked: what it gets on standard input.
         """
@@ -69,12 +84,13 @@ class Program(ProcessProtocol):
         self._clock = tasks.clock
         self._limits = limits
         self._asked = asked
-        self._kill = kill
+        self._system = system
         self._group = 0
         self._complaint = b""
         self._reason: Failure | None = None
         self._bell = tasks.bell()
-        self._timer: IDelayedCall | None = None
+        self._killing: IDelayedCall | None = None
+        self._looking: IDelayedCall | None = None
 
     # --- what the process does --------------------------------------------------
 
@@ -92,16 +108,28 @@ class Program(ProcessProtocol):
         """Keep the end of what it complains of."""
         self._complaint = (self._complaint + data)[-self._limits.agent_complaint :]
 
+    def outConnectionLost(self) -> None:
+        """Its output has ended, so that it will."""
+        # uvloop takes the wake-up descriptor of signals for itself, so that Twisted does not hear of SIGCHLD.
+        if self._reason is None and self._looking is None:
+            self._looking = self._clock.callLater(self._limits.agent_look, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        self._system.reap()
+        self.outConnectionLost()
+
     def processExited(self, reason: Failure) -> None:
         """End what it started, which may hold its output open."""
-        self._kill(self._group, signal.SIGKILL)
+        self._system.kill(self._group, signal.SIGKILL)
 
     def processEnded(self, reason: Failure) -> None:
         """Nothing more comes."""
         self._reason = reason
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._killing, self._looking):
+            if timer is not None:
+                timer.cancel()
+        self._killing = self._looking = None
         self.pieces.end()
         self._bell.ring()
 
@@ -121,14 +149,15 @@ class Program(ProcessProtocol):
     async def end(self) -> None:
         """End it, and wait until it has."""
         if self._reason is None:
-            self._kill(self._group, signal.SIGTERM)
-            self._timer = self._timer or self._clock.callLater(self._limits.agent_kill, self._hurry)
+            self._system.kill(self._group, signal.SIGTERM)
+            self._killing = self._killing or self._clock.callLater(self._limits.agent_kill, self._hurry)
+            self.outConnectionLost()
         while self._reason is None:
             await self._bell.wait()
 
     def _hurry(self) -> None:
-        self._timer = None
-        self._kill(self._group, signal.SIGKILL)
+        self._killing = None
+        self._system.kill(self._group, signal.SIGKILL)
 
     def _hold(self, held: bool) -> None:
         output = self.transport.pipes.get(1)
@@ -141,9 +170,7 @@ class Program(ProcessProtocol):
 class ProgramAgent:
     """Starts the program for each turn."""
 
-    def __init__(
-        self, command: list[str], reactor: Any, tasks: Tasks, limits: Limits, *, kill: Kill = kill_group
-    ) -> None:
+    def __init__(self, command: list[str], reactor: Any, tasks: Tasks, limits: Limits, *, system: System) -> None:
         """
         @param command: the program and its arguments.
         @param reactor: starts processes.
@@ -152,12 +179,12 @@ class ProgramAgent:
         self._reactor = reactor
         self._tasks = tasks
         self._limits = limits
-        self._kill = kill
+        self._system = system
 
     async def run(self, turn: Turn, context: Context) -> AsyncGenerator[AgentEvent, None]:
         """Answer."""
         lines = EventLines(self._limits.agent_line)
-        program = Program(self._tasks, self._limits, question(turn, context), self._kill)
+        program = Program(self._tasks, self._limits, question(turn, context), self._system)
         arguments = [sys.executable, "-I", "-S", "-c", _IN_A_GROUP, *self._command]
         self._reactor.spawnProcess(program, sys.executable, arguments, env=_environment())
         try:

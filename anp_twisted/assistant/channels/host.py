@@ -99,12 +99,14 @@ class Means:
 
     @ivar folder: where outboxes and pairings are kept; it is there.
     @ivar code: makes a random code for a stranger.
+    @ivar new_id: makes an id that nothing else has.
     """
 
     around: Callable[[Callable[[InboundMessage, bool], Received]], Surroundings]
     journal: Journal
     folder: str
     code: Callable[[], str]
+    new_id: Callable[[], str]
     limits: Limits
 
 
@@ -127,7 +129,7 @@ class ChannelHost(Service):
             waiting=limits.inbound_waiting, per_key=limits.inbound_per_chat, at_once=limits.inbound_at_once
         )
         self._intake = Intake(topic, self._desk if pairing else None, limits)
-        self._dispatcher = Dispatcher(topic, answer, self.deliver)
+        self._dispatcher = Dispatcher(topic, answer, self.deliver, new_id=means.new_id)
         self._accounts = {plan.name: self._account(plan, means, around) for plan in plans}
 
     def startService(self) -> None:
@@ -138,12 +140,17 @@ class ChannelHost(Service):
 
     def stopService(self) -> Deferred[None]:
         """
-        Stop all channels.
+        Take no more, give answers that are under way half of the time there is, and stop all channels.
 
         @return: fires when all have let go; what is in the outboxes is sent another time.
         """
         super().stopService()  # type: ignore[no-untyped-call]
-        self._dispatcher.stop()
+        finishing = self._dispatcher.finish().addTimeout(self._limits.drain / 2, self._around.clock)
+        # boundary: whatever became of the answers, the channels are stopped.
+        finishing.addErrback(lambda failure: self.log.info("answers were cut by the stop"))
+        return finishing.addCallback(lambda ignored: self._stop_accounts())
+
+    def _stop_accounts(self) -> Deferred[None]:
         stopping = DeferredList([account.stop() for account in self._accounts.values()])
         return stopping.addCallback(lambda ignored: None)
 

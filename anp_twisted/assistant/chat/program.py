@@ -38,7 +38,9 @@ class Wish:
     What is wanted.
 
     @ivar text: to be said; C{None} where a conversation is wanted.
-    @ivar look: C{sessions}, C{history}, C{delete} or C{link} where something else is wanted.
+    @ivar look: what else is wanted: C{sessions}, C{history}, C{delete}, C{link}, C{channels}, C{pairings},
+        C{approve} or C{reject}.
+    @ivar code: of a pairing.
     @ivar count: messages of a history.
     @ivar page: the address of the chat page, for a link to it.
     """
@@ -46,6 +48,7 @@ class Wish:
     session: str
     text: str | None = None
     look: str = ""
+    code: str = ""
     count: int = _PAGE
     mode: str = "auto"
     page: str = ""
@@ -97,6 +100,8 @@ class Errand:
     async def _do(self) -> int:
         wish, screen, chat = self._wish, self._screen, self._chat
         match wish.look:
+            case "channels" | "pairings" | "approve" | "reject":
+                await self._operate()
             case "sessions":
                 screen.sessions(await sessions(chat))
             case "history":
@@ -113,6 +118,25 @@ class Errand:
             case _:
                 return _STATUS.get(await chat.say(wish.text or "", wish.mode), FAILED)
         return DONE
+
+    async def _operate(self) -> None:
+        """Look after channels and those who write to them."""
+        wish, screen, chat = self._wish, self._screen, self._chat
+        if wish.look == "channels":
+            listed = await chat.call("channel.list", types.NoParams(), types.ChannelList)
+            for channel in listed.channels:
+                reason = f"  {channel.reason}" if channel.reason else ""
+                screen.line(f"{channel.name}  {channel.state}  {channel.queued} to send{reason}")
+        elif wish.look == "pairings":
+            pairings = await chat.call("pairing.list", types.NoParams(), types.PairingList)
+            for request in pairings.requests:
+                screen.line(f"{request.code}  {request.channel}  {request.sender_id}  waits until {request.expires_at}")
+            for paired in pairings.approved:
+                screen.line(f"approved  {paired.channel}  {paired.sender_id}  {paired.approved_at}")
+        else:
+            params = types.PairingParams(code=wish.code)
+            decision = await chat.call(f"pairing.{wish.look}", params, types.PairingDecision)
+            screen.line(f"{decision.state}  {decision.channel}  {decision.sender_id}")
 
 
 class Conversation(LineOnlyReceiver):
