@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.harness import SOON, free_port, listening, wait_until
+from tests.harness import SOON, Gateway, free_port, listening, wait_until
 
 
 def program(name: str, *folders: str) -> str | None:
@@ -214,3 +215,14 @@ def timed(function: Any) -> tuple[Any, float]:
     began = time.monotonic()
     result = function()
     return result, time.monotonic() - began
+
+
+def shake(gateway: Gateway, authorization: str) -> int:
+    """Begin to connect as a receiver with that C{Authorization}, and return the status."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as wire:
+        wire.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: gate.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Protocol: anpx.2\r\nAuthorization: " + authorization.encode() + b"\r\n\r\n"
+        )
+        return int(wire.recv(64).split()[1])

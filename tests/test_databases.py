@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import socket
 import statistics
 import time
 from collections.abc import Callable
@@ -20,11 +19,14 @@ from unittest.mock import patch
 import httpx
 
 from anp_twisted.cli import route, token
-from tests.databases import MariaDB, PostgreSQL, Server, started, timed
+from tests.databases import MariaDB, PostgreSQL, Server, shake, started, timed
 from tests.harness import EndToEnd, Gateway, wait_until
 
 #: Seconds that each condition lasts.
 LASTS = 10.0 if os.environ.get("ANP_DATABASES") == "full" else 1.5
+
+#: A token that nobody has.
+UNKNOWN = "Bearer nobody-knows-me"
 
 LEGACY = """
 CREATE TABLE did_proxy_path (
@@ -35,17 +37,6 @@ CREATE TABLE did_proxy_path (
 INSERT INTO did_proxy_path (did, proxy_path) VALUES ('ann', '/agents/ann/ad.json');
 """
 """The table of existing deployments."""
-
-
-def shake(gateway: Gateway, secret: str) -> int:
-    """Begin to connect as a receiver, and return the status."""
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as wire:
-        wire.sendall(
-            b"GET /ws HTTP/1.1\r\nHost: gate.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Protocol: anpx.2\r\nAuthorization: Bearer " + secret.encode() + b"\r\n\r\n"
-        )
-        return int(wire.recv(64).split()[1])
 
 
 class Load(Thread):
@@ -107,12 +98,14 @@ class DatabaseTests(EndToEnd):
         waits = []
         until = time.monotonic() + LASTS
         while time.monotonic() < until or len(waits) < 2:
-            status, seconds = timed(lambda: shake(gateway, "nobody-knows-me"))
+            status, seconds = timed(lambda: shake(gateway, UNKNOWN))
             self.assertEqual(status, 503)
             waits.append(seconds)
         self.assertLess(max(waits), 1.5)
         bring_back()
-        _, back = timed(lambda: wait_until(lambda: shake(gateway, "nobody-knows-me") == 401, "it is back by itself"))
+        _, back = timed(
+            lambda: wait_until(lambda: shake(gateway, "Bearer nobody-knows-me") == 401, "it is back by itself")
+        )
         return f"a no after {max(waits):.2f} s at most, back {back:.2f} s after the server"
 
     def check(self, server: Server) -> None:
@@ -133,7 +126,8 @@ class DatabaseTests(EndToEnd):
         stopped = self.away(gateway, server.go_on)
         server.kill()
         killed = self.away(gateway, server.start)
-        self.assertEqual(shake(gateway, self.command(server, token, "create", "bob", "--allow=/b")), 101)
+        bob = self.command(server, token, "create", "bob", "--allow=/b")
+        self.assertEqual(shake(gateway, f"Bearer {bob}"), 101)
         self.command(server, token, "revoke", "ann")
         _, revoked = timed(lambda: wait_until(lambda: "(4003)" in receiver.log(), "what is revoked there ends here"))
         text = load.figures()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from secrets import token_hex
 
 import httpx
 
+from anp_twisted.auth.sharedauth import SharedSigner
 from anp_twisted.cli import route, token
+from tests.databases import shake
 from tests.harness import EndToEnd, Gateway, Receiver, wait_until
 
 
@@ -86,3 +90,28 @@ class TokenTests(RegistryTestCase):
         self.terminate(ann)
         self.assertEqual(self.who(gateway, "/", "ann.test"), "503")
         self.assertNotIn("lost", root.log())
+
+
+class SharedSecretTests(RegistryTestCase):
+    """One secret for all, that is never sent."""
+
+    def test_secret(self) -> None:
+        """Who knows it gets in, who replays what was sent does not, also after a restart; it is nowhere to be read."""
+        secret = "geheim-geheim-geheim"
+        knows = {"ANP_SHARED_SECRET": secret}
+        options = ("--state-dir=gate", "--host=127.0.0.1", "--public-host=127.0.0.1", "--connect-timeout=0.3")
+        gateway = self.start_gateway(*options, environment=knows)
+        receiver = self.start_receiver(gateway, "whoami:app", environment={**knows, "NAME_OF_APP": "ann"})
+        self.assertEqual(self.who(gateway, "/"), "ann")
+        sent = SharedSigner(secret, wall=time.time, nonce=lambda: token_hex(16)).authorization("127.0.0.1")
+        self.assertEqual([shake(gateway, sent) for _ in range(3)], [101, 401, 401])
+        wrong = SharedSigner(secret + "x", wall=time.time, nonce=lambda: token_hex(16)).authorization("127.0.0.1")
+        self.assertEqual(shake(gateway, wrong), 401)
+        self.terminate(gateway)
+        again = self.start_gateway(*options, port=gateway.port, environment=knows)
+        wait_until(lambda: self.who(again, "/") == "ann", "the receiver is back with a new proof")
+        self.assertEqual(shake(again, sent), 401)
+        stats = httpx.get(f"{again.management}/stats", trust_env=False).text
+        command = Path(f"/proc/{again.process.pid}/cmdline").read_text() if Path("/proc").is_dir() else ""
+        for text in (gateway.log(), again.log(), receiver.log(), stats, command):
+            self.assertNotIn("geheim", text)

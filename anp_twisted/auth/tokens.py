@@ -95,28 +95,47 @@ def read_token(path: str) -> str:
     @return: the token.
     @raise CredentialError: it is missing, unreadable, others may read it, or what is in it is no token.
     """
-    try:
-        # Without O_NONBLOCK a named pipe in this place would hold the whole process.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise CredentialError(f"cannot read the token in {path}: {error.strerror}") from None
-    try:
-        _check_mode(path, os.fstat(descriptor))
-        # One read is enough: a file of this size comes whole.
-        data = os.read(descriptor, LONGEST_TOKEN + 2)
-    finally:
-        os.close(descriptor)
-    text = data.decode("ascii", "replace").strip()
+    text = _read_private(path, "the token")
     if not is_token(text):
         raise CredentialError(f"{path} does not hold a token alone")
     return text
 
 
-def _check_mode(path: str, found: os.stat_result) -> None:
+def read_secret(*, secret: str | None, file: str | None) -> str:
+    """
+    @param secret: the setting C{shared_secret}.
+    @param file: the setting C{shared_secret_file}; one of the two is given.
+    @return: the secret; a line end in the file is no part of it.
+    @raise CredentialError: the file is missing, unreadable, or others may read it.
+    """
+    assert secret is not None or file is not None
+    return secret if secret is not None else _read_private(str(file), "the secret")
+
+
+def _read_private(path: str, what: str) -> str:
+    """
+    @param what: is in the file, for errors.
+    @raise CredentialError: it cannot be read, or others may read it.
+    """
+    try:
+        # Without O_NONBLOCK a named pipe in this place would hold the whole process.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise CredentialError(f"cannot read {what} in {path}: {error.strerror}") from None
+    try:
+        _check_mode(path, os.fstat(descriptor), what)
+        # One read is enough: a file of this size comes whole.
+        data = os.read(descriptor, LONGEST_TOKEN + 2)
+    finally:
+        os.close(descriptor)
+    return data.decode("ascii", "replace").strip()
+
+
+def _check_mode(path: str, found: os.stat_result, what: str) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise CredentialError(f"{path} is not a file")
     if found.st_mode & 0o077:
-        raise CredentialError(f"others can read the token in {path}: chmod 600 {path}")
+        raise CredentialError(f"others can read {what} in {path}: chmod 600 {path}")
 
 
 def new_token() -> str:

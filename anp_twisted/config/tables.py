@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from anp_twisted.config import kinds
+from anp_twisted.config.channels import CHANNELS, ChannelSettings
 from anp_twisted.config.identity import ProofSettings, SignerSettings
 from anp_twisted.config.links import LinkSettings, PeerSettings
-from anp_twisted.config.channels import CHANNELS, ChannelSettings
 from anp_twisted.config.mounts import Mount, Sort, mounted, mounts_of
 from anp_twisted.config.routes import NETWORK, ORIGIN, PROXY, RATE, ROUTES, RouteSettings
 from anp_twisted.config.schema import Places, setting, settings_of
+from anp_twisted.config.shared import SecretProofSettings, SecretSettings
 from anp_twisted.errors import SettingsError
 from anp_twisted.limits import DEFAULT_LIMITS, MIB, Limits
 from anp_twisted.rates import Rate
@@ -167,7 +168,7 @@ class FrontSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(ProofSettings, PeerSettings, LinkSettings, FrontSettings, CommonSettings):
+class GatewaySettings(SecretProofSettings, ProofSettings, PeerSettings, LinkSettings, FrontSettings, CommonSettings):
     """C{twistd anp-gateway}."""
 
     port: int = setting(kinds.PORT, "Public TCP port: HTTP/1.1, and receivers at /ws; 0 takes any free one.", 9877)
@@ -220,6 +221,10 @@ class GatewaySettings(ProofSettings, PeerSettings, LinkSettings, FrontSettings, 
             )
 
         self.check_proofs(tls=self.tls_cert is not None, public_url=self.public_url)
+        if self.shares_secret and not self.services(self.public_url):
+            raise SettingsError("a proof of shared-secret is for a host: say which one this is with --public-host")
+        if any(route.auth == "did" for _, route in self.routes) and not self.services(self.public_url):
+            raise SettingsError("a proof of a DID is for a host: say which one this is with --public-host")
 
     def limits(self) -> Limits:
         """
@@ -343,7 +348,7 @@ class BackendSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReceiverSettings(SignerSettings, LinkSettings, BackendSettings, ProcessSettings, CommonSettings):
+class ReceiverSettings(SecretSettings, SignerSettings, LinkSettings, BackendSettings, ProcessSettings, CommonSettings):
     """C{twistd anp-receiver}."""
 
     gateway: tuple[str, ...] = setting(
@@ -393,6 +398,8 @@ class ReceiverSettings(SignerSettings, LinkSettings, BackendSettings, ProcessSet
         super().__post_init__()
         self.check_backends()
         self.check_signer()
+        if self.shares_secret and (self.did_document or self.token or self.token_file):
+            raise SettingsError("shared-secret, did-document and the token are three ways to say who this is: give one")
         if not self.mounts():
             raise SettingsError(
                 "--app is missing: name an ASGI application with --app, an HTTP server with --target, "
@@ -442,6 +449,8 @@ class BothSettings(PeerSettings, LinkSettings, FrontSettings, BackendSettings, P
         @raise SettingsError: what is said contradicts itself.
         """
         FrontSettings.__post_init__(self)
+        if any(route.auth == "did" for _, route in self.routes):
+            raise SettingsError("callers prove DIDs to anp-gateway only: auth has no effect here")
         ProcessSettings.__post_init__(self)
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingsError("tls-cert and tls-key go together: one of them is missing")
@@ -574,6 +583,7 @@ COMMANDS: dict[str, type[CommonSettings]] = {
 
 EXCLUSIVE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("token_file", ("token",)),
+    ("shared_secret_file", ("shared_secret",)),
     ("listen", ("host", "port")),
     ("wss_listen", ("wss_port",)),
 )

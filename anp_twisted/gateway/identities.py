@@ -21,7 +21,9 @@ from anp_twisted.auth.didauth import DidProofs
 from anp_twisted.auth.receivers import Certificates, DidReceivers
 from anp_twisted.auth.replay import FILE, FileMemory, RedisMemory, ReplayMemory, redis_client
 from anp_twisted.auth.resolver import DocumentResolver, KnownDocuments, Resolver, WebFetch
+from anp_twisted.auth.sharedauth import SharedSecretProofs
 from anp_twisted.auth.signer import DidSigner, load_document, load_signer
+from anp_twisted.auth.tokens import read_secret
 from anp_twisted.config.tables import GatewaySettings
 from anp_twisted.errors import CredentialError
 from anp_twisted.limits import Limits
@@ -86,13 +88,28 @@ def build_identities(
     services = settings.services(settings.public_url)
     if not services:
         return Identities(None, receivers, None, signer)
-    if find_spec("treq") is None:
-        raise CredentialError("proofs of DIDs need the extra did: pip install 'anp-twisted[did]'")
     limits = settings.limits()
     memory = _memory(reactor, settings, limits)
+    if settings.shares_secret:
+        receivers.append(_secret_proofs(settings, memory, wall))
+        if find_spec("treq") is None and not settings.allow_did:
+            return Identities(None, receivers, MemoryService(memory), signer)
+    if find_spec("treq") is None:
+        raise CredentialError("proofs of DIDs need the extra did: pip install 'anp-twisted[did]'")
     proofs = DidProofs(_resolver(reactor, settings, limits), memory, services=services, wall=wall, limits=limits)
     receivers.append(DidReceivers(proofs, settings.did_rules(), registered))
     return Identities(proofs, receivers, MemoryService(memory), signer)
+
+
+def _secret_proofs(settings: GatewaySettings, memory: ReplayMemory, wall: Callable[[], float]) -> SharedSecretProofs:
+    return SharedSecretProofs(
+        read_secret(secret=settings.shared_secret, file=settings.shared_secret_file),
+        memory,
+        services=settings.services(settings.public_url),
+        wall=wall,
+        expiry=settings.token_expiry,
+        ahead=settings.limits().proof_ahead,
+    )
 
 
 def new_nonce() -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from anp_twisted.auth.bearer import authorization
+from anp_twisted.auth.sharedauth import SharedSigner
 from anp_twisted.auth.signer import DidSigner
 from anp_twisted.auth.tokens import TokenSource
 from anp_twisted.config.tables import ReceiverSettings
@@ -80,7 +81,7 @@ class Destination:
 
     @ivar urls: C{ws[s]://host[:port][/path]} each, the preferred one first.
     @ivar tokens: where the token comes from; C{None} for a receiver that proves itself in another way.
-    @ivar signer: proves a DID instead.
+    @ivar signer: proves a DID, or that a secret is known, instead.
     @ivar certificate: the PEM files of a certificate chain and its key, to be shown with or without the rest.
     @ivar paths: the prefixes that the application serves.
     @ivar links: how many links there are to each gateway.
@@ -94,7 +95,7 @@ class Destination:
 
     urls: Sequence[str]
     tokens: TokenSource | None
-    signer: DidSigner | None = None
+    signer: DidSigner | SharedSigner | None = None
     certificate: tuple[str, str] | None = None
     paths: Sequence[str] = ("/",)
     links: int = 1

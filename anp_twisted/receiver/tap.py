@@ -15,6 +15,7 @@ from anp_twisted.errors import ANPError, CredentialError, SettingsError
 from anp_twisted.receiver.lifespan import Mode
 
 if TYPE_CHECKING:
+    from anp_twisted.auth.sharedauth import SharedSigner
     from anp_twisted.auth.signer import DidSigner
     from anp_twisted.ops.logfile import LoggedService, OperatorLog
     from anp_twisted.receiver.crew import CrewService
@@ -70,25 +71,33 @@ def _proves_otherwise(settings: ReceiverSettings) -> bool:
     """
     if settings.did_document is not None and (settings.token is not None or settings.token_file is not None):
         raise CredentialError("a receiver proves its DID or shows a token: leave out did-document or the token")
-    return settings.did_document is not None or (
-        settings.tls_cert is not None and settings.token is None and settings.token_file is None
+    return (
+        settings.did_document is not None
+        or settings.shares_secret
+        or (settings.tls_cert is not None and settings.token is None and settings.token_file is None)
     )
 
 
-def _signer(settings: ReceiverSettings) -> DidSigner | None:
+def _signer(settings: ReceiverSettings) -> DidSigner | SharedSigner | None:
     """
-    Make what proves a DID, if there is one.
+    Make what proves a DID, or a secret, if there is one.
 
     @raise CredentialError: a file cannot be used.
+    @raise SettingsError: the secret can be guessed.
     """
-    if settings.did_document is None or settings.did_key is None:
-        return None
     import secrets
     import time
 
+    from anp_twisted.auth.sharedauth import SharedSigner
     from anp_twisted.auth.signer import load_signer
+    from anp_twisted.auth.tokens import read_secret
 
     wall = time.time  # noqa: TID251 - where the time of day comes in
+    if settings.shares_secret:
+        secret = read_secret(secret=settings.shared_secret, file=settings.shared_secret_file)
+        return SharedSigner(secret, wall=wall, nonce=lambda: secrets.token_hex(16))
+    if settings.did_document is None or settings.did_key is None:
+        return None
     return load_signer(settings.did_document, settings.did_key, wall=wall, nonce=lambda: secrets.token_hex(16))
 
 

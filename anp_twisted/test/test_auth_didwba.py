@@ -74,7 +74,7 @@ class ParseTests(SynchronousTestCase):
                 "0000-00-00T00:00:00Z",
             )
         ]
-        bad += [header(signature=text) for text in ("A" * 85, "A" * 89, "AA+A", "AAA=", "A")]
+        bad += [header(signature=text) for text in ("A" * 85, "A" * 89, "AA+A", "AAA=", "A", "A" * 85 + "B")]
         bad += [header(did=did) for did in ("did:wba:127.0.0.1", "did:web:example.org", ALICE + "#key-1", "x")]
         bad += [header(verification_method=key) for key in ("a#b", "a b", "a" * 129, f"{ALICE}#key-1\\")]
         bad += ["", "DIDWba", "DIDWba ", "DIDWba,", 'DIDWba did="a" nonce="b"', header() + " " * 3000]

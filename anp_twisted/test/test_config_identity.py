@@ -68,7 +68,7 @@ class SettingsTests(SynchronousTestCase):
         )
         self.assertEqual(one.services(one.public_url), ("a.example", "gate.example.org:8443"))
         self.assertEqual(list(one.did_rules()), [DidRule(ALICE)])
-        self.assertNotIn("secret", repr(GatewaySettings(replay_url="redis://u:secret@h")))
+        self.assertNotIn("geheim", repr(GatewaySettings(replay_url="redis://u:geheim@h")))
 
     def test_receiver(self) -> None:
         """Halves of pairs."""
