@@ -73,7 +73,7 @@ class Soak:
 
     async def abort(self) -> None:
         """A caller who leaves in the middle of an answer."""
-        async with self.client.stream("GET", "/hold") as response:
+        async with self.client.stream("GET", "/events?count=1000000&gap=0.05") as response:
             assert response.status_code == 200
             async for _ in response.aiter_raw():
                 break
