@@ -37,7 +37,9 @@ def surroundings(clock: Clock, limits: Limits, take: Take = lambda message, allo
     )
 
 
-def inbound(text: str = "hello", chat: str = "c", sender: str = "7", channel: str = "fake", **metadata: Any) -> InboundMessage:
+def inbound(
+    text: str = "hello", chat: str = "c", sender: str = "7", channel: str = "fake", **metadata: Any
+) -> InboundMessage:
     """A message that somebody wrote."""
     return InboundMessage(
         channel=channel, sender_id=sender, chat_id=chat, content=text, timestamp=1.0, metadata=metadata
