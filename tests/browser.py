@@ -74,7 +74,8 @@ class Window:
 
     def shown(self, selector: str) -> bool:
         """Whether the first element is there and takes up room."""
-        return bool(self.run("return document.querySelector(arguments[0])?.checkVisibility() ?? false", selector))
+        script = "return document.querySelector(arguments[0])?.checkVisibility({visibilityProperty: true}) ?? false"
+        return bool(self.run(script, selector))
 
     def wait(self, what: str, script: str, *arguments: Any) -> Any:
         """Wait until a script returns something."""

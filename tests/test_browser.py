@@ -3,58 +3,28 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from typing import Any
 
 import httpx
-from twisted.trial.unittest import SkipTest
 
-from tests.harness import EndToEnd, free_port, listening, wait_until
-
-BROWSER = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-proxy-server",
-]
+from tests.browser import BrowserTestCase
+from tests.harness import free_port, listening, wait_until
 
 
-class BrowserTests(EndToEnd):
+class BrowserTests(BrowserTestCase):
     """Headless Chromium, driven over WebDriver."""
-
-    def setUp(self) -> None:
-        """Start the driver."""
-        super().setUp()
-        if shutil.which("chromedriver") is None or shutil.which("chromium") is None:
-            raise SkipTest("chromium and chromedriver are not installed")
-        port = free_port()
-        self.start_program("chromedriver", f"--port={port}", name="chromedriver")
-        wait_until(lambda: listening(port), "the driver listens")
-        self.driver = self.client(f"http://127.0.0.1:{port}")
 
     def open(self, url: str) -> dict[str, Any]:
         """Open a page in a browser of its own and wait until its script says what it saw."""
-        options = {"args": [*BROWSER, f"--user-data-dir={self.folder / str(free_port())}"]}
-        asked = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}}
-        answer = self.driver.post("/session", json=asked, timeout=60)
-        session = answer.json()["value"].get("sessionId")
-        self.assertTrue(session, answer.text)
-        try:
-            self.driver.post(f"/session/{session}/url", json={"url": url}, timeout=60)
+        window = self.window()
+        window.open(url)
 
-            def title() -> str:
-                return str(self.driver.get(f"/session/{session}/title").json()["value"])
+        def title() -> str:
+            return str(window.run("return document.title"))
 
-            wait_until(lambda: title().startswith("{"), "the page has seen everything")
-            seen: dict[str, Any] = json.loads(title())
-        finally:
-            self.driver.delete(f"/session/{session}")
+        wait_until(lambda: title().startswith("{"), "the page has seen everything")
+        seen: dict[str, Any] = json.loads(title())
         return seen
 
     def test_page(self) -> None:

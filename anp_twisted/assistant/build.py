@@ -108,16 +108,11 @@ def build_assistant(
     @param announce: gets the address of the chat page when everything listens.
     @raise SettingsError: the agent cannot be made, or what is kept on the disk cannot be used.
     """
-    limits = around.limits
     journal = Journal(around.off)
     tasks = Tasks(loop_of(reactor), reactor)
-    loaded = _load_agent(reactor, settings, tasks, limits)
-    agents = Supervisor(loaded.agent, tasks, limits, instructions=settings.instructions or "")
-    sessions = Sessions(around, os.path.join(settings.state_dir, FOLDER), journal, codec_of(settings))
-    sessions.load()
-    conversations = Conversations(
-        around, sessions, agents, default_agent=DEFAULT_AGENT, compact_after=settings.compact_after
-    )
+    loaded = _load_agent(reactor, settings, tasks, around.limits)
+    agents = Supervisor(loaded.agent, tasks, around.limits, instructions=settings.instructions or "")
+    conversations = _conversations(settings, around, journal, agents)
     connections = Connections(around, settings.message_rate)
     keyring = Keyring(around, journal, connections, state_dir=settings.state_dir, own=token[1])
     keyring.load(token[0])
@@ -129,7 +124,7 @@ def build_assistant(
         announce=lambda url: announce(_page_address(settings, keyring, url, around.wall())),
     )
     front = AssistantFront(connections, keyring.identify, surrounds_of(settings), status=service.status)
-    service.factory = PublicFactory(reactor, limits, front)
+    service.factory = PublicFactory(reactor, around.limits, front)
     parts = Parts(
         around=around,
         service=service,
@@ -145,6 +140,18 @@ def build_assistant(
     _add_channels(parts, settings, journal)
     connections.methods, front.pages = parts.methods, parts.pages
     return parts
+
+
+def _conversations(settings: AssistantSettings, around: Around, journal: Journal, agents: Supervisor) -> Conversations:
+    """
+    Open what is on the disk.
+
+    @raise CredentialError: it cannot be used.
+    """
+    sessions = Sessions(around, os.path.join(settings.state_dir, FOLDER), journal, codec_of(settings))
+    sessions.load()
+    after = settings.compact_after
+    return Conversations(around, sessions, agents, default_agent=DEFAULT_AGENT, compact_after=after)
 
 
 def _add_channels(parts: Parts, settings: AssistantSettings, journal: Journal) -> None:

@@ -7,6 +7,7 @@ Pure. U{https://spec.open-rpc.org/}
 from __future__ import annotations
 
 import inspect
+import re
 from functools import cache
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from anp_twisted.assistant.types import AnyEvent
 
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _VERSION: Final = "1.3.2"
+_FIELD = re.compile(r"^@[ic]var (\w+): ", re.MULTILINE)
+_MARKUP = re.compile(r"[CL]\{([^}]*)\}")
 
 
 @cache
@@ -30,6 +33,8 @@ def document(version: str) -> dict[str, Any]:
     wanted = [row.params for row in rows] + [row.result for row in rows] + [AnyEvent]
     schemas, components = msgspec.json.schema_components(wanted, ref_template=_TEMPLATE)
     results = schemas[len(rows) :]
+    for described in components.values():
+        _describe(described)
     components["Event"] = schemas[-1]
     return {
         "openrpc": _VERSION,
@@ -41,6 +46,16 @@ def document(version: str) -> dict[str, Any]:
         "methods": [_method(row, components, result) for row, result in zip(rows, results, strict=False)],
         "components": {"schemas": components, "errors": {one.word: _error(one) for one in ERRORS}},
     }
+
+
+def _describe(described: dict[str, Any]) -> None:
+    """Give each member its own sentence, out of the docstring of the struct."""
+    docstring = described.get("description", "")
+    told = meanings(docstring)
+    described["description"] = _markdown(_FIELD.split(inspect.cleandoc(docstring))[0])
+    for name, schema in described.get("properties", {}).items():
+        if name in told:
+            described["properties"][name] = {**schema, "description": told[name]}
 
 
 def _method(row: Method, components: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +83,20 @@ def _error(one: Any) -> dict[str, Any]:
 
 def sentence(described: type) -> str:
     """
-    @return: the docstring of a struct without its fields.
+    @return: the docstring of a class without its fields, as Markdown.
     """
-    text = inspect.getdoc(described) or ""
-    return " ".join(text.partition("@ivar")[0].split())
+    return _markdown(_FIELD.split(inspect.cleandoc(described.__doc__ or ""))[0])
+
+
+def meanings(docstring: str | None) -> dict[str, str]:
+    """
+    @return: what the docstring of a struct says of each of its fields, as Markdown.
+    """
+    _, *parts = _FIELD.split(inspect.cleandoc(docstring or ""))
+    return {name: _markdown(text) for name, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _markdown(text: str) -> str:
+    """Write markup of docstrings as Markdown."""
+    plain = " ".join(_MARKUP.sub(r"`\1`", text).split())
+    return plain[:1].upper() + plain[1:]

@@ -66,6 +66,14 @@ class FakeGateway:
             "chat.send_stream": lambda params: succeed(types.Accepted("m", "u", "r", 5, AT)),
             "chat.abort": lambda params: succeed(types.Aborted(("r",))),
             "chat.history": lambda params: succeed(types.History((types.Message("1", "user", "hi", AT, 1),), False)),
+            "channel.list": lambda params: succeed(
+                types.ChannelList((types.ChannelInfo("home", "waiting", "reset", queued=3),))
+            ),
+            "pairing.list": lambda params: succeed(
+                types.PairingList((types.PairingRequest("AB", "home", "7", AT, AT),), (types.Paired("home", "8", AT),))
+            ),
+            "pairing.approve": lambda params: succeed(types.PairingDecision(params.code, "home", "7", "approved")),
+            "pairing.reject": lambda params: succeed(types.PairingDecision(params.code, "home", "7", "rejected")),
             "token.link": lambda params: succeed(types.TokenLink("secret", AT)),
         }
 

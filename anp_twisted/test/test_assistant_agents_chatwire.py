@@ -22,6 +22,7 @@ from anp_twisted.assistant.agents.events import (
     Turn,
     Usage,
 )
+from anp_twisted.assistant.agents.transcript import Transcript
 from anp_twisted.assistant.messages import Media
 from anp_twisted.limits import Limits
 from anp_twisted.test.agent_lab import context, turn
@@ -200,6 +201,14 @@ class ReplyTests(SynchronousTestCase):
             assert isinstance(end, Failed)
             self.assertEqual((error, end.retryable), (error, retryable))
             self.assertNotIn("canary", end.message)
+
+    def test_halves(self) -> None:
+        """A server that cuts characters in the middle, as JSON can say it, is understood."""
+        pieces = [b'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n']
+        pieces.append(b'data: {"choices":[{"delta":{"content":"\\ude00"}}]}\n\n')
+        transcript = Transcript(LIMITS)
+        said = [one for event in reply(*pieces, DONE) for one in transcript.feed(event)]
+        self.assertEqual(said, [TextDelta("\U0001f600"), Final("\U0001f600")])
 
     def test_nonsense(self) -> None:
         """What is no JSON, no UTF-8 or of another shape ends the answer."""

@@ -21,7 +21,7 @@ from anp_twisted.assistant.agents.events import (
     ToolStart,
     Usage,
 )
-from anp_twisted.assistant.agents.transcript import Transcript, cut, sound
+from anp_twisted.assistant.agents.transcript import Transcript, cut, decode_loosely, sound
 from anp_twisted.limits import Limits
 
 LIMITS = Limits(agent_text=10, agent_events=50, agent_tools=2, agent_tool_text=5)
@@ -38,6 +38,12 @@ EVENT = st.one_of(
     st.builds(Failed, TEXT, TEXT),
     st.just("no event"),
 )
+
+
+class Loose(msgspec.Struct):
+    """Something with text."""
+
+    text: str
 
 
 def said(events: Sequence[object], **more: bool) -> list[AgentEvent]:
@@ -84,6 +90,15 @@ class RuleTests(SynchronousTestCase):
         """The last cost is told once, before the end, whatever that is."""
         self.assertEqual(said([Usage(1, 1), TextDelta("a"), Usage(2, 3)]), [TextDelta("a"), Usage(2, 3), Final("a")])
         self.assertEqual(said([Usage(1, 0), Failed("x", "y")]), [Usage(1, 0), Failed("x", "y")])
+
+    def test_halves(self) -> None:
+        """A character that is cut in the middle is told when it is whole; half of one at the end is replaced."""
+        self.assertEqual(
+            said([TextDelta("a\ud83d"), TextDelta("\ude00b"), Final("a\ud83d\ude00b")]),
+            [TextDelta("a"), TextDelta("\U0001f600b"), Final("a\U0001f600b")],
+        )
+        self.assertEqual(said([TextDelta("\ud83d"), TextDelta("b")])[0], TextDelta("\ufffdb"))
+        self.assertEqual(said([TextDelta("a\ud83d"), Final("a\ud83d")])[-1], Final("a\ufffd"))
 
     def test_tooLong(self) -> None:
         """Text beyond the cap ends the turn, in whatever way it comes; reasoning is only not passed on."""
@@ -135,6 +150,13 @@ class RuleTests(SynchronousTestCase):
 
 class WordTests(SynchronousTestCase):
     """Single texts."""
+
+    def test_loose(self) -> None:
+        """JSON with halves of characters is read, with anything else wrong it is not."""
+        self.assertEqual(decode_loosely(b'{"text":"\\ud83d"}', Loose).text, "\ud83d")
+        self.assertEqual(decode_loosely(b'{"text":"a"}', Loose).text, "a")
+        for data in (b"", b"{", b"[" * 100_000, b'{"text":3}', b'{"text":"\xff"}', b"NaN"):
+            self.assertRaises(ValueError, decode_loosely, data, Loose)
 
     def test_sound(self) -> None:
         """Halves of characters are replaced, pairs of halves joined, everything else stays."""

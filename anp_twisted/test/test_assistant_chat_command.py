@@ -64,6 +64,8 @@ class OptionTests(SynchronousTestCase):
             [wish(f"--{look}")[1] for look in ("sessions", "history", "delete", "link")],
             ["sessions", "history", "delete", "link"],
         )
+        decided = wish_of(parser().parse_args(["--approve", "AB"]), address, str)
+        self.assertEqual((decided.look, decided.code), ("approve", "AB"))
         self.assertRaises(SettingsError, wish, piped="")
         counts = [
             wish_of(parser().parse_args(["--history", *more]), address, str).count

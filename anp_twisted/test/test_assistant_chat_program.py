@@ -58,6 +58,20 @@ class ErrandTests(SynchronousTestCase):
         self.assertEqual(lines, [f"  {AT}  main", f"[{AT}] you:", "  hi", "http://a/#link=secret"])
         self.assertEqual(self.gateway.named("session.delete"), [types.SessionParams("main")])
 
+    def test_operator(self) -> None:
+        """An operator sees channels and pairings, and decides."""
+        for look in ("channels", "pairings", "approve", "reject"):
+            self.assertEqual(self.successResultOf(self.run_(look=look, code="AB")), DONE)
+        listed = [
+            "home  waiting  3 to send  reset",
+            f"AB  home  7  waits until {AT}",
+            f"approved  home  8  {AT}",
+            "approved  home  7",
+            "rejected  home  7",
+        ]
+        self.assertEqual(self.gateway.text.splitlines(), listed)
+        self.assertEqual(self.gateway.named("pairing.approve"), [types.PairingParams("AB")])
+
     def test_nothingToDelete(self) -> None:
         """Deleting what is not there is no success."""
         self.gateway.answers["session.delete"] = lambda params: succeed(types.Deleted(False))

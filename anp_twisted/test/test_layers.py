@@ -107,6 +107,7 @@ LAYERS: Final[dict[str, Layer]] = {
     "assistant.index": Layer.MACHINES,
     "assistant.records": Layer.VALUES,
     "assistant.openrpc": Layer.VALUES,
+    "assistant.reference": Layer.VALUES,
     "assistant.jsonrpc": Layer.VALUES,
     "assistant.keys": Layer.VALUES,
     "assistant.agents.events": Layer.VALUES,

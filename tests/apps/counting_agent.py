@@ -32,3 +32,18 @@ async def ticking(turn: Turn, context: Context) -> AsyncIterator[AgentEvent]:
         said.append(f"{time.monotonic():.6f}".ljust(int(size), "."))
         yield TextDelta(said[-1])
     yield Final("".join(said))
+
+
+async def flood(turn: Turn, context: Context) -> AsyncIterator[AgentEvent]:
+    """Say a word as often as the question wants, as fast as it is taken."""
+    said = 0
+    for _ in range(int(turn.text)):
+        yield TextDelta("word ")
+        said += 1
+    yield Final("word " * said)
+
+
+async def agents(turn: Turn, context: Context) -> AsyncIterator[AgentEvent]:
+    """Choose by the question: a number floods, anything else ticks."""
+    async for event in (flood if turn.text.isdecimal() else ticking)(turn, context):
+        yield event

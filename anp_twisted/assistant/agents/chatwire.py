@@ -29,7 +29,7 @@ from anp_twisted.assistant.agents.events import (
     Turn,
     Usage,
 )
-from anp_twisted.assistant.agents.transcript import BROKEN, sound
+from anp_twisted.assistant.agents.transcript import BROKEN, decode_loosely, sound
 from anp_twisted.limits import Limits
 
 CUT: Constant = Failed(BROKEN, "the answer of the model's server was cut off", True)
@@ -119,9 +119,6 @@ class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Cost | None = None
     error: Any = None
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class EventStream:
@@ -243,8 +240,8 @@ class ChatReply:
         if data.strip() == b"[DONE]":
             return self._end()
         try:
-            chunk = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            chunk = decode_loosely(data, _Chunk)
+        except ValueError:
             return self._fail(_SENSELESS)
         if chunk.error:
             return self._fail(_failure(chunk.error))

@@ -8,18 +8,18 @@ L{anp_twisted.assistant.agents.events}, such as C{{"type": "text_delta", "text":
 
 from __future__ import annotations
 
+from typing import Any, cast
 from typing import Final as Constant
 
 import msgspec
 
 from anp_twisted.assistant.agents.events import AgentEvent, Context, Failed, Turn
-from anp_twisted.assistant.agents.transcript import BROKEN, sound
+from anp_twisted.assistant.agents.transcript import BROKEN, decode_loosely, sound
 
 _SENSELESS: Constant = Failed(BROKEN, "the agent said something that has no meaning")
 _TOO_LONG: Constant = Failed(BROKEN, "the agent said too much at once")
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(AgentEvent).decode
 
 
 class _Question(msgspec.Struct):
@@ -81,8 +81,8 @@ class EventLines:
         if len(line) > self._most:
             return [self._wrong(_TOO_LONG)]
         try:
-            return [_decode(line)]
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            return [decode_loosely(line, cast(Any, AgentEvent))]
+        except ValueError:
             return [self._wrong(_SENSELESS)]
 
     def _hold(self, data: bytes) -> None:

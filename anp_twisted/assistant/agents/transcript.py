@@ -9,9 +9,12 @@ before it add up to; and the cost is told once, before the end.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from typing import Final as Constant
+
+import msgspec
 
 from anp_twisted.assistant.agents.events import (
     AgentEvent,
@@ -25,6 +28,8 @@ from anp_twisted.assistant.agents.events import (
     Usage,
 )
 from anp_twisted.limits import Limits
+
+T = TypeVar("T")
 
 Said = Sequence[AgentEvent]
 """What is passed on; a tuple costs less than a generator, and is mostly of one."""
@@ -47,6 +52,23 @@ def sound(text: str) -> str:
         # Two halves that make a whole are one character to whoever wrote them, as in JSON of some programs.
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def decode_loosely(data: bytes, kind: type[T]) -> T:
+    """
+    Decode JSON, and forgive halves of characters, which the grammar of JSON allows.
+
+    @raise ValueError: it is no JSON, or not of this kind.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    try:
+        # At a tenth of the speed; it takes what the other does not.
+        return msgspec.convert(json.loads(data), kind)
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        raise ValueError("not such an object") from None
 
 
 def cut(text: str, most: int) -> str:
@@ -73,6 +95,7 @@ class Transcript:
         self._limits = limits
         self._may_use_tools = tools
         self._pieces: list[str] = []
+        self._half = ""  # the first half of a character whose second has still to come
         self._length = 0
         self._thought = 0
         self._tools = 0
@@ -119,8 +142,18 @@ class Transcript:
 
     # --- the rules ----------------------------------------------------------
 
+    def _joined(self, text: str) -> str:
+        """
+        Make pieces of whole characters: some servers cut them in the middle, in UTF-16.
+
+        @return: the text that is whole by now.
+        """
+        text = self._half + text if self._half else text
+        self._half = text[-1] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        return sound(text.removesuffix(self._half))
+
     def _delta(self, event: TextDelta) -> Said:
-        text = sound(event.text)
+        text = self._joined(event.text)
         if not text:
             return _NOTHING
         self._length += len(text)
@@ -139,7 +172,7 @@ class Transcript:
         text = sound(event.text)
         if len(text) > self._limits.agent_text:
             return self.fail("the answer is too long")
-        self._pieces = [text]
+        self._pieces, self._half = [text], ""
         self._length = len(text)
         return (Replace(text),)
 
@@ -162,7 +195,7 @@ class Transcript:
         return _NOTHING
 
     def _final(self, event: Final) -> Said:
-        whole, text = self.text, sound(event.text)
+        whole, text, self._half = self.text, sound(event.text), ""
         said: list[AgentEvent] = []
         if text.startswith(whole):
             said += self._delta(TextDelta(text[len(whole) :]))

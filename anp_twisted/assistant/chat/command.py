@@ -59,6 +59,10 @@ def parser() -> argparse.ArgumentParser:
     look.add_argument("--history", metavar="COUNT", nargs="?", const=20, type=int, help="show the last messages")
     look.add_argument("--delete", action="store_true", help="delete the session")
     look.add_argument("--link", action="store_true", help="print a link that opens the chat page once")
+    look.add_argument("--channels", action="store_true", help="list the channels (operator)")
+    look.add_argument("--pairings", action="store_true", help="list who waits to be let in, and who was (operator)")
+    look.add_argument("--approve", metavar="CODE", help="let somebody in who was told this code (operator)")
+    look.add_argument("--reject", metavar="CODE", help="do not let somebody in (operator)")
     add("--version", action="version", version=f"anp-chat {__version__}")
     return made
 
@@ -103,7 +107,8 @@ def wish_of(given: argparse.Namespace, address: GatewayAddress, piped: Callable[
     @param piped: reads the standard input where it is no terminal.
     @raise SettingsError: it is empty.
     """
-    look = next((name for name in ("sessions", "delete", "link") if getattr(given, name)), "")
+    flags = ("sessions", "delete", "link", "channels", "pairings", "approve", "reject")
+    look = next((name for name in flags if getattr(given, name)), "")
     text = " ".join(given.text) or None
     if given.history is not None:
         look = "history"
@@ -112,7 +117,10 @@ def wish_of(given: argparse.Namespace, address: GatewayAddress, piped: Callable[
         if text == "":
             raise SettingsError("there is nothing to say")
     count = max(1, min(200, given.history or 1))
-    return Wish(session=given.session, text=text, look=look, count=count, mode=given.mode, page=page_of(address))
+    code = given.approve or given.reject or ""
+    return Wish(
+        session=given.session, text=text, look=look, code=code, count=count, mode=given.mode, page=page_of(address)
+    )
 
 
 def _piped() -> str | None:
@@ -156,6 +164,7 @@ class _Run:
 
     def __init__(self, reactor: Any, wish: Wish, means: Means) -> None:
         self.status = FAILED
+        self._over = False
         self._reactor = reactor
         seen = sys.stderr.isatty()
         shared = seen and sys.stdout.isatty()
@@ -183,6 +192,10 @@ class _Run:
             self._ended(STOPPED)
 
     def _ended(self, status: Any) -> None:
+        """Stop; what comes of stopping, such as the end of the input, is no other end."""
+        if self._over:
+            return
+        self._over = True
         if isinstance(status, int):
             self.status = status
         else:

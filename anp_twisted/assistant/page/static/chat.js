@@ -315,7 +315,7 @@ function random(length) {
 
 // A name made of the first words, short enough for any key in any script.
 function invent(text) {
-  const words = text.normalize("NFC").toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? ["chat"];
+  const words = text.normalize("NFC").match(/[\p{L}\p{M}\p{N}]+/gu) ?? ["chat"];
   let name = "";
   for (const letter of words.slice(0, 6).join("-")) {
     if (new TextEncoder().encode(name + letter).length > 60) { break; }

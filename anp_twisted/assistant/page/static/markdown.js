@@ -70,11 +70,13 @@ function fence(lines, at, out) {
   copy.type = "button";
   copy.setAttribute("aria-label", language ? `Copy this ${language} code` : "Copy this code");
   copy.onclick = () => navigator.clipboard?.writeText(inner.textContent).then(() => { copy.textContent = "Copied"; });
-  const box = element("div", element("pre", inner));
-  box.className = "code";
-  if (navigator.clipboard) {
-    box.append(copy);
+  const head = element("div", element("span", language));
+  head.className = "head";
+  if (navigator.clipboard) { // only where the connection is safe from others
+    head.append(copy);
   }
+  const box = element("div", head, element("pre", inner));
+  box.className = "code";
   out.append(box);
   return end + 1;
 }

@@ -83,8 +83,8 @@ export class Log {
   }
 
   #mind() {
-    this.#down.hidden = this.#atEnd();
     this.#empty.hidden = this.#list.childElementCount > 0;
+    this.#down.hidden = this.#atEnd();
   }
 
   #make(entry) {
