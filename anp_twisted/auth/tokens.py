@@ -20,6 +20,9 @@ from anp_twisted.errors import CredentialError
 TOKEN_FILE: Final = "receiver.token"
 """Its name in the state folder."""
 
+MANAGEMENT_FILE: Final = "management.token"
+"""The name of the token that the management interface asks for."""
+
 
 class TokenSource(Protocol):
     """Where a token comes from, each time one is needed."""
@@ -144,7 +147,7 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def create_or_read(state_dir: str, make: Callable[[], str] = new_token) -> tuple[str, bool]:
+def create_or_read(state_dir: str, make: Callable[[], str] = new_token, name: str = TOKEN_FILE) -> tuple[str, bool]:
     """
     Read the token of this state folder, and make folder and token when they are not there.
 
@@ -152,10 +155,11 @@ def create_or_read(state_dir: str, make: Callable[[], str] = new_token) -> tuple
 
     @param state_dir: the folder.
     @param make: makes a token.
+    @param name: of the file.
     @return: the token, and whether it was made now.
     @raise CredentialError: the folder or file cannot be made, or is not safe to use.
     """
-    path = token_path(state_dir)
+    path = os.path.join(state_dir, name)
     make_folder(state_dir)
     try:
         made = not os.path.lexists(path) and _publish(path, make())
