@@ -126,6 +126,29 @@ class IdentityTests(EndToEnd):
         client = self.client(f"https://localhost:{gateway.port}", verify=authority.context())
         self.assertEqual(client.get("/health").status_code, 200, "callers need none")
 
+    def test_mutual(self) -> None:
+        """A receiver that asks for it is linked only to the gateway that proves its DID, or knows the secret."""
+        gate, other = Did(self.folder, "gate", "--key=ed25519"), Did(self.folder, "other")
+        own = [f"--did-document={gate.document}", f"--did-key={gate.key}", "--public-host=127.0.0.1"]
+        secret = self.folder / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text("correct horse battery staple\n")
+        proving = self.gateway(*own, f"--shared-secret-file={secret}")
+        silent = self.gateway("--public-host=127.0.0.1")
+        wants, others = [f"--gateway-did={gate.document}"], [f"--gateway-did={other.document}"]
+        knows = [f"--shared-secret-file={secret}"]
+        for gateway, options, connected in (
+            (proving, ["--path=/a", *self.alice.options, *wants], True),
+            (proving, ["--path=/a", *self.alice.options, *others], False),
+            (silent, ["--path=/a", *self.alice.options, *wants], False),
+            (proving, ["--path=/b", *knows], True),
+        ):
+            receiver = self.start_receiver(gateway, "who:app", *options, connected=False)
+            words = "connected to" if connected else "the gateway"
+            wait_until(lambda log=receiver.log, words=words: words in log(), f"{words}: {options}")
+            self.assertEqual("connected to" in receiver.log(), connected, receiver.log())
+            self.terminate(receiver)
+
     # --- refusals ---------------------------------------------------------------
 
     def test_credentials(self) -> None:

@@ -79,6 +79,7 @@ def build_gateway(
         record=record,
         announce=announce,
         callers=identities.proofs,
+        prover=identities.prover,
         legacy=Legacy(wall, lambda: str(uuid.uuid4())),
     )
     gateway = GatewayService(

@@ -23,6 +23,7 @@ from anp_twisted import __version__
 from anp_twisted.access import AccessRecord
 from anp_twisted.auth.authenticator import Authenticator
 from anp_twisted.auth.identity import Identity
+from anp_twisted.auth.mutual import GatewayProver
 from anp_twisted.gateway.admission import Admission
 from anp_twisted.gateway.callerproof import CallerProofs
 from anp_twisted.gateway.doors import Doors, GuardedFactory
@@ -66,6 +67,7 @@ class Surroundings:
     @ivar record: gets one record for each request that ended.
     @ivar announce: gets the public URL when everything listens.
     @ivar callers: judges who callers are, where a route wants to know.
+    @ivar prover: proves this gateway to receivers that ask, if it can.
     @ivar legacy: for receivers of version 1; without it, there are none.
     """
 
@@ -78,6 +80,7 @@ class Surroundings:
     announce: Callable[[str], None]
     legacy: Legacy | None = None
     callers: Authenticator | None = None
+    prover: GatewayProver | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ class GatewayService(MultiService):
         territory = Territory(around.wall, limits)
         self.receivers = Receivers(RouteTable(), around.clock, limits, shared_by=place.among, territory=territory)
         self.exchanges = self._make_exchanges(CallerSockets(around.clock, limits, compression=compression))
-        links = LinkServerFactory(around.clock, around.soon, limits, self.receivers, self._hello, legacy=around.legacy)
+        links = self._make_links()
         self.entrance = LinkEntrance(links, Interview(around.authenticator, around.clock, limits))
         front = self._make_front(health_path, admission)
         self._admission = admission
@@ -165,6 +168,20 @@ class GatewayService(MultiService):
         tidy = TimerService(_TIDY, self._tidy)
         tidy.clock = around.clock
         tidy.setServiceParent(self)
+
+    def _make_links(self) -> LinkServerFactory:
+        """Make what makes the gateway's ends of links."""
+        around = self._around
+        answer = None if around.prover is None else around.prover.answer
+        return LinkServerFactory(
+            around.clock,
+            around.soon,
+            self._limits,
+            self.receivers,
+            self._hello,
+            legacy=around.legacy,
+            answer=answer,
+        )
 
     def _make_front(self, health_path: str, admission: Admission | None) -> Front:
         """Make what decides what a request is."""

@@ -15,6 +15,7 @@ from anp_twisted.errors import ANPError, CredentialError, SettingsError
 from anp_twisted.receiver.lifespan import Mode
 
 if TYPE_CHECKING:
+    from anp_twisted.auth.mutual import Judge
     from anp_twisted.auth.sharedauth import SharedSigner
     from anp_twisted.auth.signer import DidSigner
     from anp_twisted.ops.logfile import LoggedService, OperatorLog
@@ -51,6 +52,7 @@ def lanes_for(reactor: Any, settings: ReceiverSettings) -> list[Lane]:
         tokens=None if _proves_otherwise(settings) else _token_source(settings),
         signer=signer,
         certificate=certificate,
+        judge=_judge(settings, signer),
         paths=settings.served(),
         links=settings.links,
         choice=Choice(settings.gateways),
@@ -99,6 +101,23 @@ def _signer(settings: ReceiverSettings) -> DidSigner | SharedSigner | None:
     if settings.did_document is None or settings.did_key is None:
         return None
     return load_signer(settings.did_document, settings.did_key, wall=wall, nonce=lambda: secrets.token_hex(16))
+
+
+def _judge(settings: ReceiverSettings, signer: DidSigner | SharedSigner | None) -> Judge | None:
+    """
+    Make what takes the right gateway alone; who proves a secret to it wants to hear that it knows it.
+
+    @raise CredentialError: a file cannot be used.
+    """
+    from anp_twisted.auth.mutual import DidJudge, SecretJudge
+    from anp_twisted.auth.signer import DidSigner, load_document
+    from anp_twisted.auth.tokens import read_secret
+
+    if settings.gateway_did is not None:
+        return DidJudge(load_document(settings.gateway_did), signer.did if isinstance(signer, DidSigner) else "")
+    if settings.shares_secret:
+        return SecretJudge(read_secret(secret=settings.shared_secret, file=settings.shared_secret_file))
+    return None
 
 
 def _token_source(settings: ReceiverSettings) -> TokenSource:
