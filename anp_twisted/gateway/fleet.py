@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -24,6 +24,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
+from anp_twisted.auth.tokens import read_or_make
 from anp_twisted.config.tables import GatewaySettings
 from anp_twisted.errors import ANPError, SettingsError
 from anp_twisted.gateway.cover import Cover, Turn
@@ -41,11 +42,14 @@ from anp_twisted.gateway.reports import (
     Ready,
     Show,
     assignment_line,
+    follow,
     line_of,
     read_report,
 )
 from anp_twisted.gateway.sockets import bind_group, family_of
 from anp_twisted.gateway.totals import condition_of, totals
+from anp_twisted.reloading import Commit
+from anp_twisted.transports.tls import context_of
 from anp_twisted.workers import Crew, Fault, GiveUp, Kill, Order, Phase, Say, Spawn, Tell, Word, Worker
 
 _BOOT: Final = "import sys; sys.path[:] = sys.argv[2:]; from anp_twisted.gateway.worker import main; main()"
@@ -248,6 +252,23 @@ class Fleet(Service):
         """Wait no longer for requests that run; only while stopping."""
         self._crew.hurry(self._now())
         self._carry_out()
+
+    def prepare(self, settings: GatewaySettings) -> Commit:
+        """
+        Read what the workers will read, so that a mistake is told once, and before any of them goes over.
+
+        @raise SettingsError: it cannot be used.
+        """
+        context_of(settings.tls_cert, settings.tls_key, settings.client_ca)
+        token, _ = read_or_make(token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir)
+        return lambda: self._follow(settings, token)
+
+    def _follow(self, settings: GatewaySettings, token: str) -> None:
+        """Let the workers go over to other settings, those that come later as well."""
+        self._settings, self.limits = settings, settings.limits()
+        self.base = replace(self.base, token=token)
+        for process in self._processes.values():
+            process.tell(follow(settings))
 
     # --- from the workers -----------------------------------------------
 

@@ -150,7 +150,7 @@ class GatewayService(MultiService):
         territory = Territory(around.wall, limits)
         self.receivers = Receivers(RouteTable(), around.clock, limits, shared_by=place.among, territory=territory)
         self.exchanges = self._make_exchanges(CallerSockets(around.clock, limits, compression=compression))
-        links = self._make_links()
+        links = self._link_factory = self._make_links()
         self.entrance = LinkEntrance(links, Interview(around.authenticator, around.clock, limits))
         front = self._make_front(health_path, admission)
         self._admission = admission
@@ -228,6 +228,23 @@ class GatewayService(MultiService):
         if self._admission is not None:
             self._admission.adopt(book)
         self.receivers.adopt(book)
+
+    def follow(self, limits: Limits, admission: Admission) -> None:
+        """
+        Follow other rules from now on; links and connections that are open keep their caps.
+
+        @param limits: as many caps as can be changed are taken from it.
+        @param admission: its rules are taken over.
+        """
+        self._limits = limits
+        self.exchanges.follow(limits)
+        self.receivers.follow(limits)
+        self._link_factory.follow(limits)
+        for factory in (self.front, self.link_front):
+            factory.follow(limits)
+        if self._admission is not None:
+            self._admission.become(admission)
+            self.exchanges.forwards_ids = self._admission.forwards_ids
 
     def listen_on(self, listener: Listener) -> None:
         """Add a listener; it listens when the service starts. The first one is where callers reach the gateway."""
@@ -382,6 +399,8 @@ class GatewayService(MultiService):
                     "in_flight": receiver.in_flight,
                     "capacity": receiver.capacity,
                     "streams": len(receiver.link.connection.streams),
+                    "version": receiver.link.version,
+                    "lost_values": receiver.link.connection.losses,
                     "rtt": receiver.link.rtt,
                     "paths": [str(pool.place) for pool in receiver.pools],
                 }

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
+from twisted.logger import Logger
 
 from anp_twisted.auth.tokens import TokenSource, source_of, token_path
 from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.tables import ReceiverSettings
 from anp_twisted.errors import ANPError, CredentialError, SettingsError
 from anp_twisted.receiver.lifespan import Mode
+from anp_twisted.reloading import reload_on_hangup
 
 if TYPE_CHECKING:
     from anp_twisted.auth.mutual import Judge
@@ -200,6 +202,7 @@ def _make(options: Options) -> IService:
 
     settings = options.settings
     log = operator_log(options)
+    reload_on_hangup(reactor, _nothing_to_reload)
     failing = Failing(reactor, options.command)
     top = LoggedService(log)
     if settings.in_processes:
@@ -211,6 +214,11 @@ def _make(options: Options) -> IService:
     receiver.setServiceParent(top)  # type: ignore[no-untyped-call]
     LagWatch(reactor, settings.limits()).setServiceParent(top)  # type: ignore[no-untyped-call]
     return top
+
+
+def _nothing_to_reload() -> None:
+    """Answer a SIGHUP, which would end the process if nobody did."""
+    Logger().info("a receiver reads its token before each attempt; everything else needs a restart")
 
 
 def makeService(options: Options) -> IService:

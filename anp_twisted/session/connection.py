@@ -95,10 +95,12 @@ class Connection:
     @ivar offences: frames for streams the peer had no right to.
     @cvar speaks_text: whether text messages are a part of it.
     @cvar excused: whether the silence of the peer means nothing.
+    @cvar losses: values of heads that it had no place for.
     """
 
     speaks_text = False
     excused = False
+    losses = 0
 
     def __init__(
         self,

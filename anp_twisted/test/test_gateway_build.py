@@ -11,6 +11,7 @@ from anp_twisted.errors import CredentialError, SettingsError
 from anp_twisted.gateway.build import build_gateway, string_listener, tcp_listener
 from anp_twisted.http.crowd import Verdict
 from anp_twisted.networks import Networks
+from anp_twisted.transports.tls import context_of
 
 
 class ListenerTests(SynchronousTestCase):
@@ -30,8 +31,8 @@ class ListenerTests(SynchronousTestCase):
 
     def test_tls(self) -> None:
         """A certificate that is not there is said at once."""
-        with self.assertRaises(CredentialError):
-            tcp_listener(self.reactor, Factory(), host="127.0.0.1", port=1, tls=("no.pem", "no.key", None))
+        self.assertRaises(CredentialError, context_of, "no.pem", "no.key")
+        self.assertIsNone(context_of(None, None))
 
     def test_string(self) -> None:
         """An endpoint string, or a line that says why it is none."""

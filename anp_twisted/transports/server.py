@@ -8,6 +8,7 @@ bytes of its request. What is left is the handshake of RFC 6455, section 4.2.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -104,6 +105,11 @@ class LinkServerFactory:
         self._hello = hello
         self._legacy = legacy
         self._autobahn = WebSocketServerFactory(server="", reactor=clock)
+        set_options(self._autobahn, limits)
+
+    def follow(self, limits: Limits) -> None:
+        """Give links that are made from now on other caps."""
+        self._wiring = replace(self._wiring, limits=limits)
         set_options(self._autobahn, limits)
 
     def protocol(self, identity: Identity, address: tuple[str, int]) -> IProtocol:
