@@ -92,6 +92,13 @@ class FlowControlError(ConnectionFault):
     code = Code.FLOW_CONTROL
 
 
+class GatewayUnproved(ConnectionFault):
+    """The gateway is not the one that this receiver wants to serve, or cannot prove that it is."""
+
+    code = Code.UNAUTHORIZED
+    close_code = 4003
+
+
 class LinkSilent(ConnectionFault):
     """Nothing was received for longer than the liveness limit."""
 

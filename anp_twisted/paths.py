@@ -51,6 +51,17 @@ def path_of(target: bytes) -> bytes:
     return target.partition(b"?")[0]
 
 
+def below(target: bytes, key: bytes) -> bytes:
+    """
+    Cut a prefix off a request target that was found to be below it.
+
+    @param target: in origin form, raw; what is not cut off stays byte for byte.
+    @param key: of L{prefix_key}.
+    """
+    rest = target[len(key) :] if target.startswith(key) else target
+    return rest if rest.startswith((b"/", b"*")) else b"/" + rest
+
+
 def canonical(path: bytes) -> bytes:
     """
     Read a path the way a lenient server might.

@@ -50,14 +50,15 @@ class Place(NamedTuple):
 
 def parse_place(text: str) -> Place:
     """
-    @param text: C{/path}, C{host/path} or C{host}.
+    @param text: C{/path}, C{host/path}, or C{host} if there is a dot in it.
     @raise ValueError: with words that complete "the place …".
     """
     host, slash, path = text.partition("/")
     lowered = host.lower().removesuffix(".")
     if host and (len(lowered) > LONGEST_HOST or _HOST.fullmatch(lowered) is None):
         raise ValueError("must be /path, host/path or *.host/path, without a scheme and a port")
-    if not (host or slash) or len(path) >= LONGEST_PATH:
+    # One word is more likely a path whose slash was forgotten than the name of a host.
+    if not (slash or "." in host) or len(path) >= LONGEST_PATH:
         raise ValueError(f"must have a path that starts with / and has at most {LONGEST_PATH} characters")
     try:
         return Place(lowered.encode("ascii"), prefix_key(f"/{path}"))

@@ -6,11 +6,14 @@ Set C{ANP_IDENTITY=full} for a thousand attempts with one proof instead of two h
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+import ssl
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
@@ -41,6 +44,59 @@ HOSTILE = [
     "did:wba:localhost%3A{port}:..:x", "did:wba:a.example%3A{port}@localhost", "did:wba:localhost.%3A{port}",
     "did:wba:169.254.169.254:latest", "did:wba:metadata.google.internal", "did:wba:localhost",
 ]  # fmt: skip
+
+
+class DocumentServer:
+    """
+    Serves documents, well and badly, by their names.
+
+    @ivar asked: the paths, in order.
+    """
+
+    def __init__(self, authority: PrivateCa) -> None:
+        self.documents: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(self.path)
+                outer.answer(self, self.path.split("/")[1])
+
+            def log_message(self, *words: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.ca.issue_cert("localhost").configure_cert(context)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.port: int = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def answer(self, request: BaseHTTPRequestHandler, name: str) -> None:
+        """Answer as the name says."""
+        body = self.documents.get(name, b"")
+        if name == "redirect":
+            request.send_response(302)
+            request.send_header("Location", "/good/did.json")
+            body = b""
+        else:
+            request.send_response(404 if name == "gone" else 200)
+        if name in ("large", "endless"):
+            body = body.rstrip().removesuffix(b"}") + b',"x":"' + b"a" * (1 << 20) + b'"}'
+        if name != "endless":
+            request.send_header("Content-Length", str(len(body) + (name == "broken")))
+        request.end_headers()
+        if name == "slow":
+            time.sleep(7)
+        with contextlib.suppress(OSError):
+            request.wfile.write(body)
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class Listener:
@@ -126,6 +182,29 @@ class IdentityTests(EndToEnd):
         client = self.client(f"https://localhost:{gateway.port}", verify=authority.context())
         self.assertEqual(client.get("/health").status_code, 200, "callers need none")
 
+    def test_mutual(self) -> None:
+        """A receiver that asks for it is linked only to the gateway that proves its DID, or knows the secret."""
+        gate, other = Did(self.folder, "gate", "--key=ed25519"), Did(self.folder, "other")
+        own = [f"--did-document={gate.document}", f"--did-key={gate.key}", "--public-host=127.0.0.1"]
+        secret = self.folder / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text("correct horse battery staple\n")
+        proving = self.gateway(*own, f"--shared-secret-file={secret}")
+        silent = self.gateway("--public-host=127.0.0.1")
+        wants, others = [f"--gateway-did={gate.document}"], [f"--gateway-did={other.document}"]
+        knows = [f"--shared-secret-file={secret}"]
+        for gateway, options, connected in (
+            (proving, ["--path=/a", *self.alice.options, *wants], True),
+            (proving, ["--path=/a", *self.alice.options, *others], False),
+            (silent, ["--path=/a", *self.alice.options, *wants], False),
+            (proving, ["--path=/b", *knows], True),
+        ):
+            receiver = self.start_receiver(gateway, "who:app", *options, connected=False)
+            words = "connected to" if connected else "the gateway"
+            wait_until(lambda log=receiver.log, words=words: words in log(), f"{words}: {options}")
+            self.assertEqual("connected to" in receiver.log(), connected, receiver.log())
+            self.terminate(receiver)
+
     # --- refusals ---------------------------------------------------------------
 
     def test_credentials(self) -> None:
@@ -168,6 +247,30 @@ class IdentityTests(EndToEnd):
         lab = self.start_gateway("--host=127.0.0.1", "--public-host=localhost", "--did-allow-loopback")
         self.assertEqual(handshake(lab.port, self.alice.header(did=f"did:wba:localhost%3A{listener.port}")), 401)
         self.assertEqual(listener.came, 1, "the switch for laboratories is obeyed")
+
+    def test_fetch(self) -> None:
+        """Documents come over HTTPS: whole, small, from where they belong, and once; anything else is no document."""
+        authority = PrivateCa(self.folder)
+        server = DocumentServer(authority)
+        self.addCleanup(server.close)
+        options = ["--host=127.0.0.1", "--public-host=localhost", "--did-allow-loopback"]
+        gateway = self.start_gateway(
+            *options, f"--did-ca-file={authority.ca_file}", f"--allow-did=did:wba:localhost%3A{server.port}:*"
+        )
+        names = ["good", "good", "redirect", "large", "endless", "gone", "other", "broken", "slow"]
+        dids = {name: Did(self.folder, name, f"--port={server.port}") for name in set(names)}
+        server.documents = {name: did.document.read_bytes() for name, did in dids.items()}
+        server.documents["other"] = server.documents["good"]
+        started = time.monotonic()
+        statuses = handshakes(gateway.port, [dids[name].header() for name in names], 1)
+        print(f"fetched: {dict(zip(names, statuses, strict=True))}, {time.monotonic() - started:.1f} s")
+        self.assertEqual(statuses, [101, 101] + [401] * 7)
+        self.assertEqual(sorted(server.asked), sorted(f"/{name}/did.json" for name in names[1:]))
+        self.assertEqual(handshake(gateway.port, dids["gone"].header()), 401)
+        self.assertEqual(server.asked.count("/gone/did.json"), 1, "a failure is remembered")
+        self.assertNotIn("Traceback", gateway.log())
+        strict = self.start_gateway(*options, f"--allow-did={dids['good'].text}")
+        self.assertEqual(handshake(strict.port, dids["good"].header()), 401, "a CA that nobody trusts")
 
     # --- replay -------------------------------------------------------------------
 

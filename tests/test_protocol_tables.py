@@ -88,14 +88,25 @@ class TextTests(SynchronousTestCase):
             self.assertEqual((row[4] == "may", row[5] == "may"), (kind in v2._WITH_BODY, kind in v2._MAY_END))
         self.assertEqual(len(tables("anpx.md", "Frames")) - 1, len(v2.Kind))
 
+    def caps(self, title: str) -> list[int]:
+        """The numbers of a table of caps."""
+        units = {"KiB": KIB, "MiB": MIB, "s": 1}
+        numbers = [row[1].split() for row in tables("anpx.md", title)[1:]]
+        return [int(number) * units[unit[0]] if unit else int(number) for number, *unit in numbers]
+
+    def test_caps_of_version_1(self) -> None:
+        """The numbers are the defaults."""
+        limits = DEFAULT_LIMITS
+        sizes = [limits.v1_frame, limits.v1_part, limits.v1_meta]
+        counts = [limits.v1_chunks, limits.v1_assemblies, int(limits.v1_assembly)]
+        rest = [limits.v1_unread, limits.v1_held, limits.websocket_controls]
+        self.assertEqual(self.caps("Caps of version 1"), sizes + counts + rest)
+
     def test_caps(self) -> None:
         """The numbers are the defaults."""
-        units = {"KiB": KIB, "MiB": MIB}
-        numbers = [row[1].split() for row in tables("anpx.md", "Caps")[1:]]
-        shown = [int(number) * units[unit[0]] if unit else int(number) for number, *unit in numbers]
         limits = DEFAULT_LIMITS
         self.assertEqual(
-            shown,
+            self.caps("Caps"),
             [
                 *(limits.frame, limits.frame_fields, limits.head, limits.headers, limits.reason * 8),
                 *(

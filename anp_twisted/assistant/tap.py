@@ -25,6 +25,7 @@ def _make(options: Options) -> IService:
     from anp_twisted.ops.logfile import LoggedService, operator_log
     from anp_twisted.shutdown import StopSignals
     from anp_twisted.transports.listening import string_listener, tcp_listener
+    from anp_twisted.transports.tls import context_of
 
     settings = options.settings
     log = operator_log(options)
@@ -33,7 +34,7 @@ def _make(options: Options) -> IService:
     parts = build_assistant(reactor, settings, around, token=(token, own), announce=log.first.announce)
     service = parts.service
     service.log.info("{where}", where=where)
-    tls = (settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
+    tls = context_of(settings.tls_cert, settings.tls_key)
     for description in settings.listen:
         service.listen_on(string_listener(reactor, service.factory, description, limits=settings.limits()))
     if not settings.listen:

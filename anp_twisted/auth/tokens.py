@@ -20,6 +20,9 @@ from anp_twisted.errors import CredentialError
 TOKEN_FILE: Final = "receiver.token"
 """Its name in the state folder."""
 
+MANAGEMENT_FILE: Final = "management.token"
+"""The name of the token that the management interface asks for."""
+
 
 class TokenSource(Protocol):
     """Where a token comes from, each time one is needed."""

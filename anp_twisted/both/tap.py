@@ -15,6 +15,7 @@ from anp_twisted.config.schema import settings_of
 from anp_twisted.config.tables import BothSettings, ReceiverSettings
 from anp_twisted.errors import SettingsError
 from anp_twisted.receiver.lifespan import Mode
+from anp_twisted.reloading import Reloader, reload_on_hangup
 
 if TYPE_CHECKING:
     from anp_twisted.gateway.service import GatewayService
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from anp_twisted.receiver.crew import CrewService
     from anp_twisted.receiver.service import ReceiverService
     from anp_twisted.receiver.uplink import Lane
+    from anp_twisted.transports.tls import ServerContext
 
 _DEMO = "anp_twisted.both.demo:app"
 
@@ -85,6 +87,7 @@ class _Both:
         from anp_twisted.shutdown import Failing, StopSignals
 
         self._reactor: Any = reactor
+        self._options = options
         self._settings = settings = _served(options.settings)
         self._log = operator_log(options)
         self._failing = Failing(reactor, options.command)
@@ -106,6 +109,7 @@ class _Both:
         from anp_twisted.gateway.build import build_gateway
         from anp_twisted.gateway.management import management_listener
         from anp_twisted.transports.listening import tcp_listener
+        from anp_twisted.transports.tls import context_of
 
         reactor, settings = self._reactor, self._settings
         gateway = build_gateway(
@@ -116,7 +120,7 @@ class _Both:
             announce=self._listening,
             record=self._log.recorder,
         )
-        tls = (settings.tls_cert, settings.tls_key, None) if settings.tls_cert and settings.tls_key else None
+        tls = context_of(settings.tls_cert, settings.tls_key)
         listen = partial(tcp_listener, reactor)
         self._own = listen(gateway.front, host=settings.host, port=settings.port, tls=tls)
         gateway.listen_on(self._own)
@@ -128,8 +132,21 @@ class _Both:
             gateway.listen_on(self._own)
         if settings.management_port is not None:
             gateway.listen_on(management_listener(reactor, gateway, settings.management_port))
+        self._take_reloads(gateway, tls)
         gateway.setServiceParent(self.service)  # type: ignore[no-untyped-call]
         return gateway
+
+    def _take_reloads(self, gateway: GatewayService, tls: ServerContext | None) -> None:
+        """Read the settings again at SIGHUP; the token stays, since the receiver of this process has it."""
+        from anp_twisted.gateway.build import rules_of
+        from anp_twisted.gateway.reload import CHANGEABLE, Certificates, FixedSettings
+
+        reloader: Reloader[BothSettings] = Reloader(lambda: _served(self._options.read_again()))
+        reloader.add(FixedSettings(self._settings, CHANGEABLE - {"token", "token_file"}))
+        reloader.add(rules_of(gateway, self._reactor))
+        if tls is not None:
+            reloader.add(Certificates(tls))
+        reload_on_hangup(self._reactor, reloader.reload)
 
     def _listening(self, url: str) -> None:
         """Start the receiver, not here: a service that is added while its parent starts is started twice."""

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from anp_twisted.cli.registry import carry_out, where
-from anp_twisted.errors import RegistryConflict, SettingsError
-from anp_twisted.registry.rows import LONGEST_NAME, check_place, read_options
+from anp_twisted.errors import RegistryConflict
+from anp_twisted.registry.rows import check_options, check_owner, check_place
 from anp_twisted.registry.sql import Store
 
 
@@ -28,27 +28,6 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("list", parents=[registry], help="show whose places there are")
     show.set_defaults(work=_list)
     return parser
-
-
-def check_owner(owner: str) -> str:
-    """
-    @return: the same.
-    @raise SettingsError: it cannot be that of a receiver.
-    """
-    if not owner.isascii() or not owner.isprintable() or " " in owner or not 0 < len(owner) <= LONGEST_NAME:
-        raise SettingsError(f"an owner has 1 to {LONGEST_NAME} printable ASCII characters without spaces")
-    return owner
-
-
-def check_options(text: str | None) -> str | None:
-    """
-    @return: the same.
-    @raise SettingsError: no route can have such options.
-    """
-    try:
-        return text if text is None or read_options(text) is not None else ""
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
 
 
 def _add(store: Store, asked: argparse.Namespace) -> str:

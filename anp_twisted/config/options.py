@@ -89,8 +89,8 @@ class SettingsOptions(usage.Options, Generic[S]):
         @raise SystemExit: they, or what the environment and the file add, are wrong.
         """
         try:
-            given = self._scan(list(options or ()))
-            self.resolved = self._resolve(given)
+            self._given = self._scan(list(options or ()))
+            self.resolved = self._resolve(self._given)
         except SettingsError as error:
             self.refuse(error)
         # What may be secret stays out of a mapping that others may print.
@@ -98,6 +98,14 @@ class SettingsOptions(usage.Options, Generic[S]):
         self.update({row.option: getattr(self.settings, row.name) for row in rows if not row.secret})
         self._claim_pid_file()
         self.postOptions()  # type: ignore[no-untyped-call]
+
+    def read_again(self) -> S:
+        """
+        Read the settings once more: the command line is the same, the file may be another by now.
+
+        @raise SettingsError: they cannot be used; what was read before stays.
+        """
+        return self._resolve(self._given).settings
 
     def _claim_pid_file(self) -> None:
         """

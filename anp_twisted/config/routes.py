@@ -14,6 +14,7 @@ from anp_twisted.config.identity import DID_NAME
 from anp_twisted.config.schema import Places, setting
 from anp_twisted.headers import HOP_BY_HOP, valid_name, valid_value
 from anp_twisted.networks import UNIX, parse_network
+from anp_twisted.places import parse_place
 from anp_twisted.rates import Rate, parse_rate
 
 _ORIGIN = re.compile(
@@ -130,6 +131,12 @@ class RouteSettings:
     rate_limit: Rate | None = setting(RATE, "Requests that one caller may make here.", None, _FILE)
     total_rate_limit: Rate | None = setting(RATE, "Requests that all callers together may make here.", None, _FILE)
     concurrency: int | None = setting(kinds.COUNT, "Requests that may run here at once.", None, _FILE)
+    strip_prefix: bool = setting(
+        kinds.FLAG,
+        "Applications get targets without the prefix, and that in X-Forwarded-Prefix.",
+        False,
+        _FILE,
+    )
     body_limit: int | None = setting(
         kinds.SIZE, "Largest body of a request, instead of --body-limit; it may be larger.", None, _FILE
     )
@@ -159,11 +166,6 @@ class RouteSettings:
             raise ValueError('must have auth = "did" where allow_did says who may call')
 
 
-def _unambiguous(text: str) -> str:
-    prefix = kinds.PREFIX.from_text(text)
-    if re.search(r"[%;\\]|//|/\.{1,2}(?:/|\Z)", prefix):
-        raise ValueError("must be a path prefix that can be read in one way, without %, ;, \\, //, /./ and /../")
-    return prefix.rstrip("/") or "/"
-
-
-ROUTES = nested.tables(kinds.text_kind("/PREFIX", _unambiguous), nested.table(RouteSettings))
+ROUTES = nested.tables(
+    kinds.text_kind("[HOST]/PREFIX", lambda text: str(parse_place(text))), nested.table(RouteSettings)
+)

@@ -47,14 +47,22 @@ class Permit:
 
     @ivar body: the most bytes its body may have.
     @ivar callers: who may call of those that prove a DID, C{None} if nobody has to.
+    @ivar stripped: the prefix that the application does not see.
     """
 
-    __slots__ = ("_route", "body", "callers")
+    __slots__ = ("_route", "body", "callers", "stripped")
 
-    def __init__(self, route: RouteOptions | None, body: int, callers: tuple[DidRule, ...] | None = None) -> None:
+    def __init__(
+        self,
+        route: RouteOptions | None,
+        body: int,
+        callers: tuple[DidRule, ...] | None = None,
+        stripped: bytes = b"",
+    ) -> None:
         self._route = route
         self.body = body
         self.callers = callers
+        self.stripped = stripped
 
     def begin(self) -> None:
         """The request starts to run; exactly once."""
@@ -124,6 +132,17 @@ class Admission:
         self._open = not access and by_caller is None
         self._idle = self._open and not routes
         self.refused = dict.fromkeys(("denied", "limited", "crowded", "too_large"), 0)
+
+    def become(self, other: Admission) -> None:
+        """
+        Follow the rules of another one from now on; what was counted, and what the registry says, stays.
+
+        Requests that run give back what they took under the rules before.
+        """
+        book, refused = self._book, self.refused
+        vars(self).update(vars(other))
+        self.refused = refused
+        self.adopt(book)
 
     def adopt(self, book: Book) -> None:
         """
@@ -217,9 +236,10 @@ class Admission:
         if limited is not None and limited.running >= limited.concurrency:
             return self._refuse("crowded", (503, "gateway", "too many requests are running here"), 1.0)
         callers = route.callers if route is not None and route.proves else None
-        if limited is None and callers is None and not self._bodies_differ:
+        stripped = b"" if route is None else route.stripped
+        if limited is None and callers is None and not (stripped or self._bodies_differ):
             return None
-        return Permit(limited, body, callers)
+        return Permit(limited, body, callers, stripped)
 
     def _refuse(self, reason: str, what: tuple[int, Source, str], retry_after: float | None = None) -> Refusal:
         self.refused[reason] += 1

@@ -16,11 +16,13 @@ from twisted.internet.interfaces import IReactorTime
 
 from anp_twisted.access import AccessRecord
 from anp_twisted.auth.authenticator import Authenticator, SharedToken, Ways
+from anp_twisted.auth.changing import ByToken
 from anp_twisted.config.tables import FrontSettings, GatewaySettings
 from anp_twisted.eventloop import soon
 from anp_twisted.gateway.admission import Admission
 from anp_twisted.gateway.callers import TrustedProxies
 from anp_twisted.gateway.identities import NO_IDENTITIES, Identities
+from anp_twisted.gateway.reload import Registered, Rules, SharedTokenOfAll
 from anp_twisted.gateway.requestids import RequestIds
 from anp_twisted.gateway.routeoptions import AccessList, OptionsTable, buckets_of
 from anp_twisted.gateway.service import GatewayService, Place, Surroundings
@@ -30,11 +32,20 @@ from anp_twisted.networks import Networks
 from anp_twisted.registry.authenticator import AfterRegistry, BearerTokens
 from anp_twisted.registry.service import Registry
 from anp_twisted.registry.source import Source
+from anp_twisted.reloading import Reloadable
 from anp_twisted.threads import OwnThreads
 from anp_twisted.transports.versions import Legacy
 
 _REGISTRY_THREADS = 3
 """One reads, one changes, and one may hang."""
+
+Share = Callable[[Limits], Limits]
+"""Finds the part of the caps that is for one of several processes."""
+
+
+def _whole(limits: Limits) -> Limits:
+    """There is one process."""
+    return limits
 
 
 def build_gateway(
@@ -48,6 +59,8 @@ def build_gateway(
     place: Place = Place(),  # noqa: B008 - a value that nothing can change
     registry: Registry | None = None,
     identities: Identities = NO_IDENTITIES,
+    parts: list[Reloadable[Any]] | None = None,
+    share: Share = _whole,
 ) -> GatewayService:
     """
     Make a gateway without listeners.
@@ -59,18 +72,21 @@ def build_gateway(
     @param place: which process this is, where the gateway has several.
     @param registry: whose tokens and places those are; without one the token is all there is.
     @param identities: judges what is proved in other ways.
+    @param parts: gets what of it can take new settings.
+    @param share: see L{Share}; C{limits} is that part already.
     """
-    clock: IReactorTime = reactor
     wall = time.time  # noqa: TID251 - where the time of day comes in
+    judge = ByToken(lambda shared: build_authenticator(shared, registry, wall, identities.receivers), token)
     around = Surroundings(
-        clock=clock,
+        clock=reactor,
         soon=soon(reactor),
         wall=wall,
         request_id=RequestIds(secrets.token_bytes),
-        authenticator=build_authenticator(token, registry, wall, identities.receivers),
+        authenticator=judge,
         record=record,
         announce=announce,
         callers=identities.proofs,
+        prover=identities.prover,
         legacy=Legacy(wall, lambda: str(uuid.uuid4())),
     )
     gateway = GatewayService(
@@ -79,13 +95,26 @@ def build_gateway(
         health_path=settings.health_path,
         public_url=settings.public_url,
         compression=settings.websocket_compression,
-        admission=build_admission(settings, limits, clock),
+        admission=build_admission(settings, limits, reactor),
         place=place,
         registry=registry,
     )
     if identities.service is not None:
         identities.service.setServiceParent(gateway)
+    given = [] if parts is None else parts
+    given += _parts(gateway, rules_of(gateway, reactor, share=share), judge, registry)
     return gateway
+
+
+def _parts(gateway: GatewayService, rules: Rules, judge: ByToken, registry: Registry | None) -> list[Reloadable[Any]]:
+    """List what can take new settings, in the order in which it goes over."""
+    registered = [] if registry is None else [Registered(registry)]
+    return [rules, SharedTokenOfAll(judge, gateway), *registered]
+
+
+def rules_of(gateway: GatewayService, clock: IReactorTime, *, share: Share = _whole) -> Rules:
+    """Make what gives a gateway other rules."""
+    return Rules(gateway, lambda settings, limits: build_admission(settings, limits, clock), share)
 
 
 def build_registry(reactor: Any, settings: GatewaySettings) -> Registry:

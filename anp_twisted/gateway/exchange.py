@@ -24,6 +24,7 @@ from anp_twisted.gateway.callers import CLAIMS
 from anp_twisted.gateway.receivers import Receiver
 from anp_twisted.headers import HOP_BY_HOP, Header, from_text, get_all, strip_hop_by_hop, tokens
 from anp_twisted.http.request import PublicRequest
+from anp_twisted.paths import below
 from anp_twisted.problems import Source
 from anp_twisted.session import events
 from anp_twisted.session.connection import State
@@ -209,13 +210,16 @@ class Exchange:
 
     def _head(self) -> RequestHead:
         """Describe the request for the receiver."""
-        request, who = self.request, self.request.identity
+        request, who, target = self.request, self.request.identity, self.request.target
         fields = for_the_receiver(request.headers)
+        if self._permit is not None and self._permit.stripped:
+            fields.append(("X-Forwarded-Prefix", self._permit.stripped.decode("ascii")))
+            target = below(target, self._permit.stripped)
         if self._table.forwards_ids:
             fields.append(("X-Request-ID", self.id))
         return RequestHead(
             str(request.method, "latin-1"),
-            str(request.target, "latin-1"),
+            str(target, "latin-1"),
             fields,
             str(request.scheme, "latin-1"),
             str(request.version, "latin-1"),

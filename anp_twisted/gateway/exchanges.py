@@ -86,9 +86,6 @@ class Exchanges:
         self.gave_way = 0
         self.forwards_ids = False
         self.overload = Overload(limits)
-        self._crowd = self.overload.crowd
-        self._total = limits.total_budget
-        self._lobby_budget = limits.reconnect_most + limits.connect_budget
         self._patience = limits.patience
         self._next_search = 0.0
         self._retry = limits.overload_retry
@@ -97,6 +94,14 @@ class Exchanges:
         self._alive: dict[Exchange, None] = {}
         self._sweeping: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
+        self.follow(limits)
+
+    def follow(self, limits: Limits) -> None:
+        """Go by other budgets and marks from now on, for requests that run as well."""
+        self.overload.follow(limits)
+        self._crowd = self.overload.crowd
+        self._total = limits.total_budget
+        self._lobby_budget = limits.reconnect_most + limits.connect_budget
         self._step_budget = {
             Step.PARKED: limits.connect_budget,
             Step.ASKED: limits.first_byte_budget,

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from anp_twisted.auth.tokens import read_or_make
 from anp_twisted.config.tables import GatewaySettings
 from anp_twisted.errors import ANPError, SettingsError
 from anp_twisted.gateway.cover import Cover, Turn
@@ -32,12 +33,15 @@ from anp_twisted.gateway.reports import (
     Ready,
     Show,
     assignment_line,
+    follow,
     line_of,
     read_report,
 )
 from anp_twisted.gateway.sockets import bind_group, family_of
 from anp_twisted.gateway.totals import condition_of, totals
+from anp_twisted.reloading import Commit
 from anp_twisted.transports.listener import Listener
+from anp_twisted.transports.tls import context_of
 from anp_twisted.workers import Crew, Fault, Phase, Word, Worker
 from anp_twisted.workforce import Child, Start, Workforce, how_it_ended
 
@@ -187,6 +191,23 @@ class Fleet(Workforce[WorkerProcess]):
             one.close()
         stopped = super().stopService()
         return stopped.addCallback(lambda _: DeferredList([page.stop() for page in self._pages])).addCallback(_nothing)
+
+    def prepare(self, settings: GatewaySettings) -> Commit:
+        """
+        Read what the workers will read, so that a mistake is told once, and before any of them goes over.
+
+        @raise SettingsError: it cannot be used.
+        """
+        context_of(settings.tls_cert, settings.tls_key, settings.client_ca)
+        token, _ = read_or_make(token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir)
+        return lambda: self._follow(settings, token)
+
+    def _follow(self, settings: GatewaySettings, token: str) -> None:
+        """Let the workers go over to other settings, those that come later as well."""
+        self._settings, self.limits = settings, settings.limits()
+        self.base = replace(self.base, token=token)
+        for process in self.children.values():
+            process.tell(follow(settings))
 
     # --- from the workers -----------------------------------------------
 

@@ -18,11 +18,12 @@ from twisted.internet.defer import Deferred
 from anp_twisted.auth.authenticator import Authenticator
 from anp_twisted.auth.did import HTTPS
 from anp_twisted.auth.didauth import DidProofs
+from anp_twisted.auth.mutual import GatewayProver
 from anp_twisted.auth.receivers import Certificates, DidReceivers
 from anp_twisted.auth.replay import FILE, FileMemory, RedisMemory, ReplayMemory, redis_client
 from anp_twisted.auth.resolver import DocumentResolver, KnownDocuments, Resolver, WebFetch
 from anp_twisted.auth.sharedauth import SharedSecretProofs
-from anp_twisted.auth.signer import DidSigner, load_document, load_signer
+from anp_twisted.auth.signer import load_document, load_signer
 from anp_twisted.auth.tokens import read_secret
 from anp_twisted.config.tables import GatewaySettings
 from anp_twisted.errors import CredentialError
@@ -54,13 +55,13 @@ class Identities:
     @ivar proofs: judges proofs of DIDs, of whomever; C{None} where it is not said for which host they are.
     @ivar receivers: ways for receivers.
     @ivar service: becomes a part of the gateway, if there is one.
-    @ivar signer: proves the gateway itself, if it can.
+    @ivar prover: proves the gateway itself, if it can.
     """
 
     proofs: Authenticator | None
     receivers: Sequence[Authenticator]
     service: Service | None
-    signer: DidSigner | None
+    prover: GatewayProver | None
 
 
 NO_IDENTITIES = Identities(None, (), None, None)
@@ -82,23 +83,42 @@ def build_identities(
     @raise CredentialError: a file cannot be used.
     """
     receivers: list[Authenticator] = [Certificates()] if settings.client_ca else []
-    signer = None
-    if settings.did_document and settings.did_key:
-        signer = load_signer(settings.did_document, settings.did_key, wall=wall, nonce=new_nonce)
+    prover = _prover(settings, wall)
     services = settings.services(settings.public_url)
-    if not services:
-        return Identities(None, receivers, None, signer)
-    limits = settings.limits()
+    dids = _takes_dids(settings)
+    if not services or not (dids or settings.shares_secret):
+        return Identities(None, receivers, None, prover)
+    limits, proofs = settings.limits(), None
     memory = _memory(reactor, settings, limits)
     if settings.shares_secret:
         receivers.append(_secret_proofs(settings, memory, wall))
-        if find_spec("treq") is None and not settings.allow_did:
-            return Identities(None, receivers, MemoryService(memory), signer)
-    if find_spec("treq") is None:
+    if dids:
+        resolver = _resolver(reactor, settings, limits)
+        proofs = DidProofs(resolver, memory, services=services, wall=wall, limits=limits)
+        receivers.append(DidReceivers(proofs, settings.did_rules(), registered))
+    return Identities(proofs, receivers, MemoryService(memory), prover)
+
+
+def _takes_dids(settings: GatewaySettings) -> bool:
+    """
+    @return: whether proofs of DIDs can be judged.
+    @raise CredentialError: they cannot, and are wanted.
+    """
+    if find_spec("treq") is not None:
+        return True
+    if settings.allow_did or any(route.auth == "did" for _, route in settings.routes):
         raise CredentialError("proofs of DIDs need the extra did: pip install 'anp-twisted[did]'")
-    proofs = DidProofs(_resolver(reactor, settings, limits), memory, services=services, wall=wall, limits=limits)
-    receivers.append(DidReceivers(proofs, settings.did_rules(), registered))
-    return Identities(proofs, receivers, MemoryService(memory), signer)
+    return False
+
+
+def _prover(settings: GatewaySettings, wall: Callable[[], float]) -> GatewayProver | None:
+    """Make what proves the gateway itself."""
+    signer = secret = None
+    if settings.did_document and settings.did_key:
+        signer = load_signer(settings.did_document, settings.did_key, wall=wall, nonce=new_nonce)
+    if settings.shares_secret:
+        secret = read_secret(secret=settings.shared_secret, file=settings.shared_secret_file)
+    return GatewayProver(signer, secret) if signer is not None or secret is not None else None
 
 
 def _secret_proofs(settings: GatewaySettings, memory: ReplayMemory, wall: Callable[[], float]) -> SharedSecretProofs:

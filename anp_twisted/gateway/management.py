@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.web.iweb import IRequest
 from twisted.web.server import Site
 
+from anp_twisted.gateway.registryapi import MOST_BODY, RegistryApi, Reply
 from anp_twisted.gateway.service import GatewayService
 from anp_twisted.transports.listener import Listener
 from anp_twisted.transports.listening import tcp_listener
@@ -24,7 +25,7 @@ from anp_twisted.transports.listening import tcp_listener
 
 class ManagementPages:
     """
-    C{/health} and C{/stats} as JSON.
+    C{/health}, C{/stats} and, where there is a registry, C{/registry/…} as JSON.
 
     C{/health} answers 200 while the gateway is there, overloaded or not, and 503 while it starts or drains.
     """
@@ -35,13 +36,16 @@ class ManagementPages:
         self,
         stats: Callable[[], dict[str, Any] | Deferred[dict[str, Any]]],
         condition: Callable[[], str | Deferred[str]],
+        api: RegistryApi | None = None,
     ) -> None:
         """
+        @param api: answers what is asked of the registry.
         @param stats: the figures to show, made of what JSON knows.
         @param condition: C{ok}, C{overloaded}, C{starting} or C{draining}.
         """
         self._stats = stats
         self._condition = condition
+        self._api = api
 
     def site(self) -> Site:
         """Make what a listening endpoint needs."""
@@ -66,6 +70,22 @@ class ManagementPages:
         later = found if isinstance(found, Deferred) else succeed(found)
         return later.addCallback(lambda figures: self._json(request, figures))
 
+    @app.route("/registry/<path:path>", methods=["GET", "POST", "PUT", "DELETE"])
+    def registry(self, request: IRequest, path: str) -> Deferred[bytes]:
+        """Show or change the registry, for whoever has the token."""
+        if self._api is None:
+            request.setResponseCode(404)
+            return succeed(b"")
+        method, body = str(request.method, "latin-1"), request.content.read(MOST_BODY + 1)
+        authorization = str(request.getHeader(b"authorization") or b"", "latin-1")
+        return self._api.answer(method, path, authorization, body).addCallback(self._reply, request)
+
+    def _reply(self, reply: Reply, request: IRequest) -> bytes:
+        request.setResponseCode(reply.status)
+        if reply.status == 401:
+            request.setHeader(b"WWW-Authenticate", b"Bearer")
+        return b"" if reply.value is None else self._json(request, reply.value)
+
     @staticmethod
     def _json(request: IRequest, value: dict[str, Any]) -> bytes:
         """Write a JSON answer that nobody stores."""
@@ -76,13 +96,14 @@ class ManagementPages:
         return body
 
 
-def management_listener(reactor: Any, gateway: GatewayService, port: int) -> Listener:
+def management_listener(reactor: Any, gateway: GatewayService, port: int, api: RegistryApi | None = None) -> Listener:
     """
     Make the listener of a gateway's own pages.
 
     @param port: on the loopback address; 0 takes any free one.
+    @param api: answers what is asked of the registry.
     """
-    return pages_listener(reactor, ManagementPages(gateway.stats, lambda: gateway.condition), port)
+    return pages_listener(reactor, ManagementPages(gateway.stats, lambda: gateway.condition, api), port)
 
 
 def pages_listener(reactor: Any, pages: ManagementPages, port: int) -> Listener:

@@ -92,17 +92,21 @@ class Overload:
         self.turned_away = 0
         self.full = False
         self.last = Sample()
-        self._limits = limits
         self._lag = 0.0
         self._since = 0.0
         self._most = 0
-        self._marks: dict[Gauge, float] = {
-            Gauge.REQUESTS: limits.overload_requests,
-            Gauge.LAG: limits.overload_lag,
-            Gauge.MEMORY: limits.overload_memory,
-            Gauge.DESCRIPTORS: 0,
-        }
+        self._memory = 0
+        self._descriptors = 0
+        self._marks: dict[Gauge, float] = {}
+        self.follow(limits)
+
+    def follow(self, limits: Limits) -> None:
+        """Judge by other marks from now on."""
+        self._limits = limits
+        self._marks[Gauge.REQUESTS] = limits.overload_requests
+        self._marks[Gauge.LAG] = limits.overload_lag
         self.crowd = limits.overload_requests or 1 << 62
+        self.bound(memory=self._memory, descriptors=self._descriptors)
 
     def bound(self, *, memory: int, descriptors: int) -> None:
         """
@@ -112,6 +116,7 @@ class Overload:
         @param descriptors: RLIMIT_NOFILE; 0 where there is none.
         """
         limits = self._limits
+        self._memory, self._descriptors = memory, descriptors
         self._marks[Gauge.MEMORY] = limits.overload_memory or memory * limits.overload_memory_share
         # Of few descriptors, few are kept.
         self._most = descriptors - min(limits.descriptors_kept, descriptors // 8)

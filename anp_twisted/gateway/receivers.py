@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from anp_twisted.auth.identity import Identity
-from anp_twisted.errors import ANPError, Code
+from anp_twisted.errors import ANPError, Code, CredentialsRefused
 from anp_twisted.gateway.balancer import Member, Pool
 from anp_twisted.gateway.routes import RouteTable
 from anp_twisted.gateway.territory import CredentialsEnded, Territory
@@ -281,6 +281,23 @@ class Receivers:
                 self._settle(process, [place for place in places if place not in here])
             else:
                 self._send_away(process)
+
+    def follow(self, limits: Limits) -> None:
+        """Go by other caps from now on; the capacity of those that are here stays."""
+        self._limits = limits
+
+    def send_away(self, identity: Identity, why: str) -> int:
+        """
+        Close the links of somebody whose proof is not good any more.
+
+        @param why: a short public text.
+        @return: how many there were.
+        """
+        links = [receiver for receiver in self.connected() if receiver.link.identity == identity]
+        for receiver in links:
+            self.withdraw(receiver)
+            receiver.link.close(CredentialsRefused.close_code, why)
+        return len(links)
 
     def _check(self, receiver: Receiver) -> None:
         """Send a receiver away whose token is not valid any more, also while it drains."""

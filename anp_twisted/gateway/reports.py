@@ -84,7 +84,32 @@ class Show(msgspec.Struct, tag="show", frozen=True):
     """Report the figures."""
 
 
-Command = Drain | Hurry | Accept | Show
+class Follow(msgspec.Struct, tag="follow", frozen=True):
+    """
+    Go over to other settings, which the first process has found to be good.
+
+    @ivar packed: see L{follow}.
+    """
+
+    packed: str
+
+    def settings(self) -> GatewaySettings:
+        """
+        @return: the settings; only for a command of the process that started this one.
+        """
+        settings = pickle.loads(base64.b64decode(self.packed))
+        assert isinstance(settings, GatewaySettings)
+        return settings
+
+
+def follow(settings: GatewaySettings) -> Follow:
+    """
+    @return: the command that lets a worker go over to them.
+    """
+    return Follow(base64.b64encode(pickle.dumps(settings)).decode("ascii"))
+
+
+Command = Drain | Hurry | Accept | Show | Follow
 
 
 class Ready(msgspec.Struct, tag="ready", frozen=True):

@@ -75,12 +75,17 @@ class RouteOptions:
     @ivar body: the cap of a request body, if it is not the usual one.
     @ivar cors: the rules for pages of other origins, if the gateway sees to them.
     @ivar dropped: lower-case names of response fields that are not passed on.
+    @ivar stripped: the prefix that applications do not see.
     """
 
     __slots__ = ("_added", "_added_over_tls", "access", "body", "by_all", "by_caller", "callers", "concurrency",
-                 "cors", "dropped", "proves", "running")  # fmt: skip
+                 "cors", "dropped", "proves", "running", "stripped")  # fmt: skip
 
-    def __init__(self, settings: RouteSettings, most_buckets: int) -> None:
+    def __init__(self, settings: RouteSettings, most_buckets: int, key: bytes = b"") -> None:
+        """
+        @param key: of the prefix.
+        """
+        self.stripped = key if settings.strip_prefix else b""
         self.access = AccessList(settings.allow, settings.deny)
         self.by_caller = buckets_of(settings.rate_limit, most_buckets)
         self.by_all = buckets_of(settings.total_rate_limit, 1)
@@ -131,7 +136,7 @@ class OptionsTable(Places[RouteOptions]):
         for text, one in settings:
             place = parse_place(text)
             self._fixed.add(place)
-            self.put(place, RouteOptions(one, most_buckets))
+            self.put(place, RouteOptions(one, most_buckets, place.key))
 
     def adopt(self, rows: Iterable[RouteRow]) -> None:
         """
@@ -148,7 +153,7 @@ class OptionsTable(Places[RouteOptions]):
                 continue
             known = before.pop(row.place, None)
             if known is None or known[0] != row.options:
-                known = row.options, RouteOptions(row.options, self._most_buckets)
+                known = row.options, RouteOptions(row.options, self._most_buckets, row.place.key)
                 self.put(row.place, known[1])
             self._registered[row.place] = known
         for place in before:

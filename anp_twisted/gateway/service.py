@@ -24,6 +24,7 @@ from anp_twisted import __version__
 from anp_twisted.access import AccessRecord
 from anp_twisted.auth.authenticator import Authenticator
 from anp_twisted.auth.identity import Identity
+from anp_twisted.auth.mutual import GatewayProver
 from anp_twisted.gateway.admission import Admission
 from anp_twisted.gateway.callerproof import CallerProofs
 from anp_twisted.gateway.doors import Doors, GuardedFactory
@@ -67,6 +68,7 @@ class Surroundings:
     @ivar record: gets one record for each request that ended, if anybody wants them.
     @ivar announce: gets the public URL when everything listens.
     @ivar callers: judges who callers are, where a route wants to know.
+    @ivar prover: proves this gateway to receivers that ask, if it can.
     @ivar legacy: for receivers of version 1; without it, there are none.
     """
 
@@ -79,6 +81,7 @@ class Surroundings:
     announce: Callable[[str], None]
     legacy: Legacy | None = None
     callers: Authenticator | None = None
+    prover: GatewayProver | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ class GatewayService(MultiService):
         territory = Territory(around.wall, limits)
         self.receivers = Receivers(RouteTable(), around.clock, limits, shared_by=place.among, territory=territory)
         self.exchanges = self._make_exchanges(CallerSockets(around.clock, limits, compression=compression))
-        links = LinkServerFactory(around.clock, around.soon, limits, self.receivers, self._hello, legacy=around.legacy)
+        links = self._link_factory = self._make_links()
         self.entrance = LinkEntrance(links, Interview(around.authenticator, around.clock, limits))
         front = self._make_front(health_path, admission)
         self._admission = admission
@@ -166,6 +169,20 @@ class GatewayService(MultiService):
         tidy = TimerService(_TIDY, self._tidy)
         tidy.clock = around.clock
         tidy.setServiceParent(self)
+
+    def _make_links(self) -> LinkServerFactory:
+        """Make what makes the gateway's ends of links."""
+        around = self._around
+        answer = None if around.prover is None else around.prover.answer
+        return LinkServerFactory(
+            around.clock,
+            around.soon,
+            self._limits,
+            self.receivers,
+            self._hello,
+            legacy=around.legacy,
+            answer=answer,
+        )
 
     def _make_front(self, health_path: str, admission: Admission | None) -> Front:
         """Make what decides what a request is."""
@@ -212,6 +229,23 @@ class GatewayService(MultiService):
         if self._admission is not None:
             self._admission.adopt(book)
         self.receivers.adopt(book)
+
+    def follow(self, limits: Limits, admission: Admission) -> None:
+        """
+        Follow other rules from now on; links and connections that are open keep their caps.
+
+        @param limits: as many caps as can be changed are taken from it.
+        @param admission: its rules are taken over.
+        """
+        self._limits = limits
+        self.exchanges.follow(limits)
+        self.receivers.follow(limits)
+        self._link_factory.follow(limits)
+        for factory in (self.front, self.link_front):
+            factory.follow(limits)
+        if self._admission is not None:
+            self._admission.become(admission)
+            self.exchanges.forwards_ids = self._admission.forwards_ids
 
     def listen_on(self, listener: Listener) -> None:
         """Add a listener; it listens when the service starts. The first one is where callers reach the gateway."""
@@ -370,6 +404,8 @@ class GatewayService(MultiService):
                     "in_flight": receiver.in_flight,
                     "capacity": receiver.capacity,
                     "streams": len(receiver.link.connection.streams),
+                    "version": receiver.link.version,
+                    "lost_values": receiver.link.connection.losses,
                     "rtt": receiver.link.rtt,
                     "paths": [str(pool.place) for pool in receiver.pools],
                 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,14 @@ from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.tables import GatewaySettings
 from anp_twisted.errors import SettingsError
 from anp_twisted.networks import Networks
+from anp_twisted.reloading import Reloadable, Reloader, reload_on_hangup
 from anp_twisted.shutdown import StopSignals
 
 if TYPE_CHECKING:
     from anp_twisted.gateway.fleet import Fleet
     from anp_twisted.gateway.service import GatewayService
     from anp_twisted.ops.logfile import OperatorLog
+    from anp_twisted.transports.tls import ServerContext
 
 
 class Options(SettingsOptions[GatewaySettings]):
@@ -28,14 +31,13 @@ class Options(SettingsOptions[GatewaySettings]):
     synopsis = "[options]"
 
 
-def _add_listeners(gateway: GatewayService, settings: GatewaySettings) -> None:
+def _add_listeners(gateway: GatewayService, settings: GatewaySettings, tls: ServerContext | None) -> None:
     """Listen where the settings say."""
     from twisted.internet import reactor
 
     from anp_twisted.gateway.management import management_listener
     from anp_twisted.transports.listening import string_listener, tcp_listener
 
-    tls = (settings.tls_cert, settings.tls_key, settings.client_ca) if settings.tls_cert and settings.tls_key else None
     on_endpoint = partial(string_listener, reactor, trusted=Networks(settings.trusted_proxy), limits=settings.limits())
     for description in settings.listen:
         gateway.listen_on(on_endpoint(gateway.front, description))
@@ -59,15 +61,14 @@ def _make_fleet(options: Options, log: OperatorLog, token: str) -> Fleet:
 
     from anp_twisted.gateway.fleet import Base, Fleet
     from anp_twisted.gateway.management import ManagementPages, pages_listener
+    from anp_twisted.gateway.reload import FixedSettings
     from anp_twisted.shutdown import Failing
-    from anp_twisted.transports.tls import server_options
+    from anp_twisted.transports.tls import context_of
     from anp_twisted.workers import Crew
 
     settings = options.settings
-    if settings.tls_cert and settings.tls_key:
-        server_options(
-            settings.tls_cert, settings.tls_key, settings.client_ca
-        )  # each worker reads it; a mistake is told now
+    # Each worker reads it; a mistake is told now.
+    context_of(settings.tls_cert, settings.tls_key, settings.client_ca)
     failing = Failing(reactor, options.command)
     base = Base(reactor=reactor, token=token, write=log.write, announce=log.first.announce, give_up=failing.fail)
     crew = Crew(settings.workers, settings.limits(), draw=random.SystemRandom().random)
@@ -75,6 +76,7 @@ def _make_fleet(options: Options, log: OperatorLog, token: str) -> Fleet:
     if settings.management_port is not None:
         pages = ManagementPages(fleet.stats, fleet.condition)
         fleet.show_on(pages_listener(reactor, pages, settings.management_port))
+    _take_reloads(options, [FixedSettings(settings), fleet])
     return fleet
 
 
@@ -84,9 +86,15 @@ def _make_gateway(options: Options, log: OperatorLog, token: str) -> GatewayServ
 
     from anp_twisted.gateway.build import build_gateway, build_registry
     from anp_twisted.gateway.identities import build_identities
+    from anp_twisted.gateway.reload import Certificates, FixedSettings
+    from anp_twisted.transports.tls import context_of
 
     settings = options.settings
     registry = build_registry(reactor, settings)
+    parts: list[Reloadable[GatewaySettings]] = [FixedSettings(settings)]
+    tls = context_of(settings.tls_cert, settings.tls_key, settings.client_ca)
+    if tls is not None:
+        parts.append(Certificates(tls))
     gateway = build_gateway(
         reactor,
         settings,
@@ -96,9 +104,21 @@ def _make_gateway(options: Options, log: OperatorLog, token: str) -> GatewayServ
         record=log.recorder,
         registry=registry,
         identities=build_identities(reactor, settings, registered=registry.knows),
+        parts=parts,
     )
-    _add_listeners(gateway, settings)
+    _add_listeners(gateway, settings, tls)
+    _take_reloads(options, parts)
     return gateway
+
+
+def _take_reloads(options: Options, parts: Sequence[Reloadable[GatewaySettings]]) -> None:
+    """Read the settings again at SIGHUP."""
+    from twisted.internet import reactor
+
+    reloader = Reloader(options.read_again)
+    for part in parts:
+        reloader.add(part)
+    reload_on_hangup(reactor, reloader.reload)
 
 
 def _make(options: Options) -> IService:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from threading import Event, Thread
 from typing import Any, BinaryIO
 
@@ -25,8 +26,10 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import globalLogBeginner
 
 from anp_twisted.access import LONGEST, AccessRecord, format_line
+from anp_twisted.config.tables import GatewaySettings
 from anp_twisted.errors import SettingsError
 from anp_twisted.eventloop import install_reactor
+from anp_twisted.gateway.reload import Certificates
 from anp_twisted.gateway.reports import (
     REPORTS,
     Accept,
@@ -35,6 +38,7 @@ from anp_twisted.gateway.reports import (
     Drain,
     Failed,
     Figures,
+    Follow,
     Hurry,
     Leaving,
     Ready,
@@ -47,7 +51,9 @@ from anp_twisted.gateway.reports import (
 from anp_twisted.gateway.service import GatewayService, Place
 from anp_twisted.limits import Limits
 from anp_twisted.ops.lines import LineObserver, LineSink
+from anp_twisted.reloading import Reloadable, Reloader
 from anp_twisted.transports.listener import Listener
+from anp_twisted.transports.tls import ServerContext, context_of
 
 
 def shared_limits(limits: Limits, among: int) -> Limits:
@@ -90,6 +96,8 @@ class Ports:
 
     The descriptors stay open until the worker drains: a socket whose queue must not
     be lost is closed when every process has closed it.
+
+    @ivar context: what they show, C{None} where they speak no TLS.
     """
 
     def __init__(self, reactor: Any, assignment: Assignment, gateway: GatewayService) -> None:
@@ -100,17 +108,16 @@ class Ports:
         self._wrap: Callable[[IProtocolFactory], IProtocolFactory] = lambda factory: factory
         self._scheme = "http"
         settings = assignment.settings
-        if settings.tls_cert and settings.tls_key:
-            self._secure(settings.tls_cert, settings.tls_key, settings.client_ca)
+        self.context = context_of(settings.tls_cert, settings.tls_key, settings.client_ca)
+        if self.context is not None:
+            self._secure(self.context)
 
-    def _secure(self, chain: str, key: str, client_ca: str | None) -> None:
+    def _secure(self, context: ServerContext) -> None:
         """Speak TLS."""
         from twisted.protocols.tls import TLSMemoryBIOFactory
 
-        from anp_twisted.transports.tls import server_options
-
-        options, clock = server_options(chain, key, client_ca), self._reactor
-        self._wrap = lambda factory: TLSMemoryBIOFactory(options, False, factory, clock)
+        clock = self._reactor
+        self._wrap = lambda factory: TLSMemoryBIOFactory(context, False, factory, clock)
         self._scheme = "https"
 
     def own(self) -> None:
@@ -164,6 +171,8 @@ class Program:
         self.status = 0
         self._reactor = reactor
         self._assignment = assignment
+        self._settings = assignment.settings
+        self._reloader = Reloader(lambda: self._settings)
         self._write = write
 
     def run(self, control: BinaryIO) -> None:
@@ -172,6 +181,8 @@ class Program:
             self._gateway = self._make()
             self._ports = Ports(self._reactor, self._assignment, self._gateway)
             self._ports.own()
+            if self._ports.context is not None:
+                self._reloader.add(Certificates(self._ports.context))
         except SettingsError as error:
             self._refuse(error)
             return
@@ -192,17 +203,24 @@ class Program:
         settings = given.settings
         wanted = settings.log_level in ("debug", "info")
         registry = build_registry(self._reactor, settings)
-        return build_gateway(
+        parts: list[Reloadable[GatewaySettings]] = []
+        share = partial(shared_limits, among=given.among)
+        gateway = build_gateway(
             self._reactor,
             settings,
-            limits=shared_limits(settings.limits(), given.among),
+            limits=share(settings.limits()),
             token=given.token,
             announce=lambda url: report(Ready(url)),
             record=self._record if wanted else None,
             place=Place(given.number, given.among),
             registry=registry,
             identities=build_identities(self._reactor, settings, registered=registry.knows),
+            parts=parts,
+            share=share,
         )
+        for part in parts:
+            self._reloader.add(part)
+        return gateway
 
     def _start(self, top: MultiService) -> None:
         """Listen."""
@@ -247,8 +265,15 @@ class Program:
                 self._gateway.stop_at_once()
             case Accept(socket=socket, accepts=accepts):
                 self._ports.accept(socket, accepts)
+            case Follow():
+                self._follow(command.settings())
             case Show():
                 report(Figures(self._gateway.condition, self._gateway.stats()))
+
+    def _follow(self, settings: GatewaySettings) -> None:
+        """Go over to other settings; what cannot be read any more by now leaves those of before."""
+        self._settings = settings
+        self._reloader.reload()
 
     def _drain(self) -> None:
         """Stop the reactor; whoever else wants that need not know whether it stops already."""

@@ -114,6 +114,11 @@ class PublicFactory(Factory):
         self._sweep = Sweep(reactor, limits, self._set_date)
         self.interval = self._sweep.interval
 
+    def follow(self, limits: Limits) -> None:
+        """Give connections that are made from now on other caps."""
+        self.limits = limits
+        self.crowd.follow(limits)
+
     def acceptableProtocols(self) -> list[bytes]:
         """
         What is spoken here, for ALPN: a TLS listener without an answer to a

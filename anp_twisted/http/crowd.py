@@ -46,11 +46,15 @@ class Crowd:
             proxy does, behind which are many callers.
         """
         self.turned_away = 0
-        self._most = limits.connections
-        self._most_each = limits.connections_per_address
         self._exempt = exempt
+        self.follow(limits)
         self._sum = 0
         self._each: dict[str, int] = {}
+
+    def follow(self, limits: Limits) -> None:
+        """Count up to other caps from now on."""
+        self._most = limits.connections
+        self._most_each = limits.connections_per_address
 
     def __len__(self) -> int:
         return self._sum

@@ -17,6 +17,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from anp_twisted.auth.bearer import authorization
+from anp_twisted.auth.mutual import Judge
 from anp_twisted.auth.sharedauth import SharedSigner
 from anp_twisted.auth.signer import DidSigner
 from anp_twisted.auth.tokens import TokenSource
@@ -82,6 +83,7 @@ class Destination:
     @ivar urls: C{ws[s]://host[:port][/path]} each, the preferred one first.
     @ivar tokens: where the token comes from; C{None} for a receiver that proves itself in another way.
     @ivar signer: proves a DID, or that a secret is known, instead.
+    @ivar judge: takes the gateway that it has to be, by its answer to a challenge.
     @ivar certificate: the PEM files of a certificate chain and its key, to be shown with or without the rest.
     @ivar paths: the prefixes that the application serves.
     @ivar links: how many links there are to each gateway.
@@ -97,6 +99,7 @@ class Destination:
     tokens: TokenSource | None
     signer: DidSigner | SharedSigner | None = None
     certificate: tuple[str, str] | None = None
+    judge: Judge | None = None
     paths: Sequence[str] = ("/",)
     links: int = 1
     choice: Choice = Choice.ALL
@@ -132,6 +135,8 @@ class Destination:
             paths=tuple(self.paths),
             instance=instance,
             attempts=self.attempts,
+            judge=self.judge,
+            challenge=lambda: secrets.token_hex(16),
         )
 
     def _proofs(self, host: str) -> Headers:

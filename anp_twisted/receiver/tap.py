@@ -7,14 +7,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
+from twisted.logger import Logger
 
 from anp_twisted.auth.tokens import TokenSource, source_of, token_path
 from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.tables import ReceiverSettings
 from anp_twisted.errors import ANPError, CredentialError, SettingsError
 from anp_twisted.receiver.lifespan import Mode
+from anp_twisted.reloading import reload_on_hangup
 
 if TYPE_CHECKING:
+    from anp_twisted.auth.mutual import Judge
     from anp_twisted.auth.sharedauth import SharedSigner
     from anp_twisted.auth.signer import DidSigner
     from anp_twisted.ops.logfile import LoggedService, OperatorLog
@@ -51,6 +54,7 @@ def lanes_for(reactor: Any, settings: ReceiverSettings) -> list[Lane]:
         tokens=None if _proves_otherwise(settings) else _token_source(settings),
         signer=signer,
         certificate=certificate,
+        judge=_judge(settings, signer),
         paths=settings.served(),
         links=settings.links,
         choice=Choice(settings.gateways),
@@ -99,6 +103,23 @@ def _signer(settings: ReceiverSettings) -> DidSigner | SharedSigner | None:
     if settings.did_document is None or settings.did_key is None:
         return None
     return load_signer(settings.did_document, settings.did_key, wall=wall, nonce=lambda: secrets.token_hex(16))
+
+
+def _judge(settings: ReceiverSettings, signer: DidSigner | SharedSigner | None) -> Judge | None:
+    """
+    Make what takes the right gateway alone; who proves a secret to it wants to hear that it knows it.
+
+    @raise CredentialError: a file cannot be used.
+    """
+    from anp_twisted.auth.mutual import DidJudge, SecretJudge
+    from anp_twisted.auth.signer import DidSigner, load_document
+    from anp_twisted.auth.tokens import read_secret
+
+    if settings.gateway_did is not None:
+        return DidJudge(load_document(settings.gateway_did), signer.did if isinstance(signer, DidSigner) else "")
+    if settings.shares_secret:
+        return SecretJudge(read_secret(secret=settings.shared_secret, file=settings.shared_secret_file))
+    return None
 
 
 def _token_source(settings: ReceiverSettings) -> TokenSource:
@@ -180,6 +201,7 @@ def _make(options: Options) -> IService:
 
     settings = options.settings
     log = operator_log(options)
+    reload_on_hangup(reactor, _nothing_to_reload)
     failing = Failing(reactor, options.command)
     top = LoggedService(log)
     if settings.in_processes:
@@ -190,6 +212,11 @@ def _make(options: Options) -> IService:
     StopSignals(reactor, receiver.stop_at_once).install()
     receiver.setServiceParent(top)  # type: ignore[no-untyped-call]
     return top
+
+
+def _nothing_to_reload() -> None:
+    """Answer a SIGHUP, which would end the process if nobody did."""
+    Logger().info("a receiver reads its token before each attempt; everything else needs a restart")
 
 
 def makeService(options: Options) -> IService:

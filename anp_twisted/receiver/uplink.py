@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
 
+from msgspec import structs
 from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
@@ -38,6 +39,11 @@ from anp_twisted.wire.heads import Hello
 
 def _nothing() -> None:
     """Nobody has to know."""
+
+
+def _no_challenge() -> str:
+    """Nothing is asked."""
+    return ""
 
 
 def _nobody(reason: ANPError) -> None:
@@ -79,6 +85,8 @@ class Gateway:
     @ivar headers: makes the header fields of one attempt, among them C{Authorization}.
     @ivar paths: the prefixes that the application serves.
     @ivar instance: names this process.
+    @ivar judge: see L{Dialling}; C{None} takes whatever gateway TLS takes.
+    @ivar challenge: makes 32 random hexadecimal digits.
     @ivar attempts: failures in a row after which to give up; 0 is never.
     """
 
@@ -88,6 +96,8 @@ class Gateway:
     paths: tuple[str, ...]
     instance: str
     attempts: int = 0
+    judge: Callable[[str, Hello], None] | None = None
+    challenge: Callable[[], str] = _no_challenge
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +249,16 @@ class Uplink:
         """Make what connects to one of the gateways."""
         around = self._owner.around
         hello = hello_of(gateway, limits, self.number)
-        dialling = Dialling(gateway.url, gateway.headers, lambda: hello, self.rotation, around.legacy)
+        judge = gateway.judge
+        dialling = Dialling(
+            gateway.url,
+            gateway.headers,
+            lambda: hello if judge is None else structs.replace(hello, challenge=gateway.challenge()),
+            self.rotation,
+            # A gateway of version 1 cannot prove anything.
+            around.legacy if judge is None else None,
+            judge,
+        )
         return LinkEndpoint(gateway.endpoint, dialling, Wiring(around.clock, around.soon, limits, self))
 
     @property

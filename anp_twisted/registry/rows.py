@@ -110,6 +110,29 @@ def read_options(text: str) -> RouteSettings | None:
     return within("the options", _SETTINGS.from_toml, value) if value else None
 
 
+def check_owner(owner: str) -> str:
+    """
+    @param owner: of a place, as somebody wrote it.
+    @return: the same.
+    @raise SettingsError: it cannot be that of a receiver.
+    """
+    if not owner.isascii() or not owner.isprintable() or " " in owner or not 0 < len(owner) <= LONGEST_NAME:
+        raise SettingsError(f"an owner has 1 to {LONGEST_NAME} printable ASCII characters without spaces")
+    return owner
+
+
+def check_options(text: str | None) -> str | None:
+    """
+    @param text: the options of a route as JSON; C{None} says nothing of them.
+    @return: what is stored of them.
+    @raise SettingsError: no route can have such options.
+    """
+    try:
+        return text if text is None or read_options(text) is not None else ""
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
 def proxy_key(path: str) -> str:
     """
     Read a C{proxy_path} of a C{did_proxy_path} table.

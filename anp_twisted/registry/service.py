@@ -159,7 +159,16 @@ class Registry(Service):
             # What was changed stays changed, whether or not it could be read again.
             return self.refresh().addBoth(lambda _: result)
 
-        return self._threads.run(lambda: function(self._source.store())).addCallback(changed)
+        return self.ask(function).addCallback(changed)
+
+    def ask(self, function: Callable[[Any], T]) -> Deferred[T]:
+        """
+        Look something up that is not known here.
+
+        @param function: gets the store, in a thread.
+        @return: fires with what it returns; fails with L{RegistryError}.
+        """
+        return self._threads.run(lambda: function(self._source.store()))
 
     @staticmethod
     def _too_late(reason: Failure) -> None:

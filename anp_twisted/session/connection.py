@@ -95,15 +95,27 @@ class Connection:
     @ivar offences: frames for streams the peer had no right to.
     @cvar speaks_text: whether text messages are a part of it.
     @cvar excused: whether the silence of the peer means nothing.
+    @cvar losses: values of heads that it had no place for.
     """
 
     speaks_text = False
     excused = False
+    losses = 0
 
-    def __init__(self, role: Role, hello: Hello, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        role: Role,
+        hello: Hello,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        reply: Callable[[Hello], Hello] | None = None,
+        judge: Callable[[Hello], None] | None = None,
+    ) -> None:
         """
         @param hello: goes out as the first frame; its windows are the credit
             this side gives.
+        @param reply: makes what goes out instead, when the peer's HELLO is there.
+        @param judge: may raise a L{ConnectionFault<anp_twisted.errors.ConnectionFault>} at the peer's HELLO.
         """
         assert hello.max_frame <= limits.frame, "the HELLO promises to take frames over the cap"
         self.role = role
@@ -121,7 +133,10 @@ class Connection:
         self._accepted: int | None = None  # what our GOAWAY promised
         self._unread: dict[int, Stream] = {}  # streams that ended with bytes their consumer still holds
         self._late: dict[int, None] = {}  # streams we cut whose peer may not know yet
-        self.outbound.control(v2.encode(Kind.HELLO, 0, False, heads.encode(hello)))
+        self._reply = reply
+        self._judge = judge
+        if reply is None:
+            self.outbound.control(v2.encode(Kind.HELLO, 0, False, heads.encode(hello)))
 
     # --- for the user of this side --------------------------------------
 
@@ -266,6 +281,10 @@ class Connection:
         hello = heads.decode(Hello, frame.meta or b"", self._limits.head)
         if v2.VERSION not in hello.versions:
             raise UnexpectedFrame("the peer does not speak version 2")
+        if self._judge is not None:
+            self._judge(hello)
+        if self._reply is not None:
+            self.outbound.control(v2.encode(Kind.HELLO, 0, False, heads.encode(self._reply(hello))))
         self.peer = hello
         self.state = _NEXT[self.state, Input.HELLO]
         self.outbound.agreed(hello.max_frame, hello.connection_window)

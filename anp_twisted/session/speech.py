@@ -66,6 +66,10 @@ class Speech(Protocol):
         """Whether text messages are a part of it."""
 
     @property
+    def losses(self) -> int:
+        """How many values of heads it had no place for."""
+
+    @property
     def excused(self) -> bool:
         """Whether the silence of the peer means nothing now."""
 

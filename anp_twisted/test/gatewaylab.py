@@ -43,6 +43,7 @@ class LinkInMemory:
     """
 
     rtt = None
+    version = 2
     state = State.OPEN
 
     def __init__(self, lab: Lab, hello: Hello, identity: Identity = RECEIVER) -> None:

@@ -15,7 +15,10 @@ from anp_twisted.gateway.build import build_admission
 from anp_twisted.gateway.front import Front
 from anp_twisted.http.channel import PublicFactory
 from anp_twisted.http.request import PublicRequest
+from anp_twisted.places import parse_place
 from anp_twisted.rates import Rate
+from anp_twisted.registry.book import NOTHING, Book
+from anp_twisted.registry.rows import RouteRow, Snapshot
 from anp_twisted.test.gatewaylab import Caller, Lab, LinkInMemory, at_rest
 from anp_twisted.wire.heads import ResponseHead
 
@@ -354,6 +357,52 @@ class FieldTests(AdmissionCase):
         self.assertEqual(
             (caller.status, self.head(caller)["access-control-allow-origin"]), (429, "https://app.example")
         )
+
+
+class PlaceTests(AdmissionCase):
+    """What depends on the place."""
+
+    def test_strippedPrefix(self) -> None:
+        """The application gets the rest, byte for byte, and the prefix in a field that no caller can set."""
+        self.start({"/shop": RouteSettings(strip_prefix=True), "/shop/raw": RouteSettings()})
+        rows = {
+            b"/shop": "/",
+            b"/shop/a%2Fb?c": "/a%2Fb?c",
+            b"/shop?x": "/?x",
+            b"/shop/raw/a": "/shop/raw/a",
+            b"/": "/",
+        }
+        for target, expected in rows.items():
+            self.ask(target, b"X-Forwarded-Prefix: /evil\r\n")
+            head = self.link.requests[-1].head
+            prefixes = [value for name, value in head.headers if name.lower() == "x-forwarded-prefix"]
+            stripped = target.startswith(b"/shop") and not target.startswith(b"/shop/raw")
+            self.assertEqual((head.target, prefixes), (expected, ["/shop"] if stripped else []))
+
+    def test_loggedWhole(self) -> None:
+        """The log has what the caller asked for."""
+        self.start({"/shop": RouteSettings(strip_prefix=True)})
+        self.answered(self.ask(b"/shop/a"))
+        self.assertEqual(self.lab.records[0].target, "/shop/a")
+
+    def test_hosts(self) -> None:
+        """Options of a host hold there alone."""
+        own = RouteSettings(deny=("0.0.0.0/0",))
+        self.start({"gate.example/": own, "*.gate.example/a": RouteSettings(strip_prefix=True)})
+        self.assertEqual(self.ask().status, 403)
+        for host, expected in ((b"x.gate.example", "/b"), (b"other.example", "/a/b")):
+            self.lab.caller().send(b"GET /a/b HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
+            self.assertEqual(self.link.requests[-1].head.target, expected)
+
+    def test_registered(self) -> None:
+        """Options of the registry hold as soon as it has them, and no longer than that."""
+        self.start()
+        self.assertEqual(self.ask().status, 0)
+        row = RouteRow(parse_place("/"), "receiver", RouteSettings(deny=("0.0.0.0/0",)))
+        self.admission.adopt(Book(Snapshot((1,), [], [row], [])))
+        self.assertEqual(self.ask().status, 403)
+        self.admission.adopt(NOTHING)
+        self.assertEqual(self.ask().status, 0)
 
 
 class WebSocketTests(AdmissionCase):

@@ -38,7 +38,7 @@ class BuildTests(SynchronousTestCase):
     def test_nothing(self) -> None:
         """Without a host that proofs could be for there is nothing to prove."""
         built = self.build()
-        self.assertEqual((built.proofs, list(built.receivers), built.service, built.signer), (None, [], None, None))
+        self.assertEqual((built.proofs, list(built.receivers), built.service, built.prover), (None, [], None, None))
 
     def test_certificates(self) -> None:
         """A client certificate is a way of its own."""
@@ -79,8 +79,10 @@ class BuildTests(SynchronousTestCase):
         """A gateway with a DID of its own can prove it."""
         document, key = create(did_of(), Sort.ED25519, self.mktemp())
         built = self.build(public_host=(SERVICE,), did_document=document, did_key=key)
-        assert built.signer is not None
-        self.assertEqual(built.signer.did, ALICE)
+        assert built.prover is not None
+        proof = built.prover.answer("0" * 32, Identity(Kind.TOKEN, "x"))
+        assert proof is not None
+        self.assertEqual(proof.key, f"{ALICE}#key-1")
 
     def test_allowed(self) -> None:
         """Who is allowed is who the proof says, with what it may serve; and once."""

@@ -12,6 +12,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.gateway.management import ManagementPages
+from anp_twisted.gateway.registryapi import RegistryApi
+from anp_twisted.test.registrylab import RegistryLab
 
 
 class ManagementTests(SynchronousTestCase):
@@ -20,6 +22,7 @@ class ManagementTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Make the pages of a gateway whose state the test decides."""
         self.condition = "ok"
+        self.extra = ""
         self.pages = ManagementPages(lambda: {"requests": {"running": 3}}, lambda: self.condition)
 
     def get(self, path: str, method: str = "GET") -> tuple[int, dict[bytes, bytes], bytes]:
@@ -31,7 +34,7 @@ class ManagementTests(SynchronousTestCase):
         transport = StringTransport()
         protocol.makeConnection(transport)
         self.addCleanup(protocol.connectionLost, Failure(ConnectionDone()))
-        protocol.dataReceived(f"{method} {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        protocol.dataReceived(f"{method} {path} HTTP/1.1\r\nHost: h\r\n{self.extra}\r\n".encode())
         head, _, body = transport.value().partition(b"\r\n\r\n")
         first, *lines = head.split(b"\r\n")
         fields = dict(line.split(b": ", 1) for line in lines)
@@ -57,3 +60,18 @@ class ManagementTests(SynchronousTestCase):
         """Nothing else is there, and nothing can be changed."""
         self.assertEqual(self.get("/other")[0], 404)
         self.assertEqual(self.get("/stats", "POST")[0], 405)
+
+    def test_noRegistry(self) -> None:
+        """Where there is no registry there is no page for it."""
+        self.assertEqual(self.get("/registry/tokens")[0], 404)
+
+    def test_registry(self) -> None:
+        """Whoever has the token is answered; the token is in no query."""
+        lab = RegistryLab()
+        self.pages = ManagementPages(dict, lambda: "ok", RegistryApi(lab.registry, "geheim", lambda: 0.0))
+        status, fields, body = self.get("/registry/tokens")
+        self.assertEqual((status, fields[b"WWW-Authenticate"], json.loads(body)["status"]), (401, b"Bearer", 401))
+        self.assertEqual(self.get("/registry/tokens?access_token=geheim")[0], 401)
+        self.extra = "Authorization: Bearer geheim\r\n"
+        self.assertEqual(self.get("/registry/nothing/at/all")[0], 404)
+        self.assertEqual(self.get("/registry/tokens", "PUT")[0], 405)

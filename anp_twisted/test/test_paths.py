@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from anp_twisted.paths import AmbiguousTarget, InvalidPrefix, Prefixes, canonical, prefix_key
+from anp_twisted.paths import AmbiguousTarget, InvalidPrefix, Prefixes, below, canonical, prefix_key
 
 SEGMENT = st.text("abcAB01-_~", min_size=1, max_size=4)
 PATHS = st.lists(SEGMENT, max_size=4).map(lambda parts: "/" + "/".join(parts))
@@ -142,3 +142,13 @@ class MatchTests(SynchronousTestCase):
         """Reading a canonical path again changes nothing."""
         once = canonical(path.encode())
         self.assertEqual(canonical(once), once)
+
+
+class BelowTests(SynchronousTestCase):
+    """A prefix is cut off."""
+
+    def test_rows(self) -> None:
+        """What is left begins with a slash, and is otherwise as it came."""
+        rows = {b"/a/b": b"/b", b"/a": b"/", b"/a?q=/a": b"/?q=/a", b"/a/": b"/", b"/a//b%2F": b"//b%2F", b"*": b"*"}
+        self.assertEqual({target: below(target, b"/a") for target in rows}, rows)
+        self.assertEqual(below(b"/x?y", b""), b"/x?y")

@@ -31,6 +31,7 @@ class PlaceTests(SynchronousTestCase):
             "*.example.org": "*.example.org/",
             "[::1]/x": "[::1]/x",
             "127.0.0.1/x": "127.0.0.1/x",
+            "localhost/": "localhost/",
         }
         self.assertEqual({text: str(parse_place(text)) for text in rows}, rows)
 
@@ -38,6 +39,8 @@ class PlaceTests(SynchronousTestCase):
         """Anything that is none, or could be read in two ways."""
         bad = [
             "",
+            "shop",
+            "[::1]",
             "https://a.example",
             "a.example:80",
             "*",

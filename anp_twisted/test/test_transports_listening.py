@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from anp_twisted.errors import CredentialError, SettingsError
 from anp_twisted.networks import Networks
 from anp_twisted.transports.listening import string_listener, tcp_listener
+from anp_twisted.transports.tls import context_of
 
 
 class ListenerTests(SynchronousTestCase):
@@ -28,8 +29,8 @@ class ListenerTests(SynchronousTestCase):
 
     def test_tls(self) -> None:
         """A certificate that is not there is said at once."""
-        with self.assertRaises(CredentialError):
-            tcp_listener(self.reactor, Factory(), host="127.0.0.1", port=1, tls=("no.pem", "no.key"))
+        self.assertRaises(CredentialError, context_of, "no.pem", "no.key")
+        self.assertIsNone(context_of(None, None))
 
     def test_string(self) -> None:
         """An endpoint string, or a line that says why it is none."""

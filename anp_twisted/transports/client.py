@@ -50,6 +50,7 @@ class Dialling:
     @ivar hello: makes the HELLO of one attempt.
     @ivar backoff: hears how attempts and links end.
     @ivar legacy: for gateways of version 1; without it, they are refused.
+    @ivar judge: takes the challenge of our HELLO and the gateway's, and raises if that is no answer.
     """
 
     url: str
@@ -57,6 +58,7 @@ class Dialling:
     hello: Callable[[], Hello]
     backoff: Backoff
     legacy: Legacy | None = None
+    judge: Callable[[str, Hello], None] | None = None
 
     @property
     def protocols(self) -> list[str]:
@@ -289,7 +291,9 @@ class LinkEndpoint:
 
         def build() -> ClientSocket:
             socket = attempt.socket = ClientSocket(wiring.limits)
-            connection = Connection(Role.RECEIVER, dialling.hello(), wiring.limits)
+            hello = dialling.hello()
+            judge = None if dialling.judge is None else partial(dialling.judge, hello.challenge)
+            connection = Connection(Role.RECEIVER, hello, wiring.limits, judge=judge)
             socket.attempt = attempt
             socket.link = Link(socket, connection, wiring, remote=dialling.url)
             if dialling.legacy is not None:

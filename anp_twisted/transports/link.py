@@ -33,6 +33,7 @@ from anp_twisted.session.connection import Role
 from anp_twisted.session.events import Event, GoawayReceived, HelloReceived, PongReceived, RequestReceived
 from anp_twisted.session.speech import Message, Speech
 from anp_twisted.transports.liveness import Liveness, Verdict
+from anp_twisted.wire import v1, v2
 
 
 class State(Enum):
@@ -217,6 +218,11 @@ class Link:
     def rtt(self) -> float | None:
         """Seconds that the latest PING took to come back, C{None} before the first."""
         return self._pulse.rtt
+
+    @property
+    def version(self) -> int:
+        """The version of ANPX that is spoken."""
+        return v1.VERSION if self.connection.speaks_text else v2.VERSION
 
     def wake(self) -> None:
         """

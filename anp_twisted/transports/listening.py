@@ -14,7 +14,7 @@ from anp_twisted.http.proxied import ProxiedFactory
 from anp_twisted.limits import DEFAULT_LIMITS, Limits
 from anp_twisted.networks import Networks
 from anp_twisted.transports.listener import Listener
-from anp_twisted.transports.tls import server_options
+from anp_twisted.transports.tls import ServerContext
 
 _WITH_TLS = ("ssl:", "tls:", "txtorcon:")
 _PROXIED = "haproxy:"
@@ -27,20 +27,18 @@ def tcp_listener(
     *,
     host: str,
     port: int,
-    tls: tuple[str, str] | tuple[str, str, str | None] | None = None,
+    tls: ServerContext | None = None,
     pausable: bool = True,
 ) -> Listener:
     """
     Make a listener on a host and a port.
 
-    @param tls: the paths of a certificate chain, of its key, and of the authorities of client certificates, if any.
+    @param tls: what it shows, if it speaks TLS.
     @param pausable: whether it may be paused where descriptors run out.
-    @raise CredentialError: if they cannot be used.
     """
     name = f"{host} port {port}"
     if tls is not None:
-        options = server_options(*tls)
-        return Listener(SSL4ServerEndpoint(reactor, port, options, interface=host), factory, name=name, scheme="https")
+        return Listener(SSL4ServerEndpoint(reactor, port, tls, interface=host), factory, name=name, scheme="https")
     plain = TCP6ServerEndpoint if ":" in host else TCP4ServerEndpoint
     endpoint = plain(reactor, port, interface=host)
     return Listener(endpoint, factory, name=name, scheme="http", pausable=pausable)

@@ -8,12 +8,14 @@ bytes of its request. What is left is the handshake of RFC 6455, section 4.2.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from msgspec import structs
 from twisted.internet.interfaces import IProtocol, IReactorTime
 
 from anp_twisted.auth.identity import Identity
@@ -25,7 +27,7 @@ from anp_twisted.transports.link import Link, LinkOwner, Soon, Wiring
 from anp_twisted.transports.versions import Legacy
 from anp_twisted.transports.websocket import LinkSocket, set_options
 from anp_twisted.wire import v1
-from anp_twisted.wire.heads import Hello
+from anp_twisted.wire.heads import GatewayProof, Hello
 
 
 class ServerSocket(LinkSocket, WebSocketServerProtocol):  # type: ignore[misc]
@@ -91,15 +93,23 @@ class LinkServerFactory:
         hello: Callable[[Identity], Hello],
         *,
         legacy: Legacy | None = None,
+        answer: Callable[[str, Identity], GatewayProof | None] | None = None,
     ) -> None:
         """
         @param hello: makes our HELLO for a peer of that identity.
         @param legacy: for receivers of version 1; without it, there are none.
+        @param answer: proves this gateway to a peer that challenges it.
         """
+        self._answer = answer
         self._wiring = Wiring(clock, soon, limits, owner)
         self._hello = hello
         self._legacy = legacy
         self._autobahn = WebSocketServerFactory(server="", reactor=clock)
+        set_options(self._autobahn, limits)
+
+    def follow(self, limits: Limits) -> None:
+        """Give links that are made from now on other caps."""
+        self._wiring = replace(self._wiring, limits=limits)
         set_options(self._autobahn, limits)
 
     def protocol(self, identity: Identity, address: tuple[str, int]) -> IProtocol:
@@ -113,12 +123,17 @@ class LinkServerFactory:
         limits = self._wiring.limits
         socket = ServerSocket(limits)
         socket.factory = self._autobahn
-        connection = Connection(Role.GATEWAY, self._hello(identity), limits)
+        reply = None if self._answer is None else partial(self._reply, self._answer, identity)
+        connection = Connection(Role.GATEWAY, self._hello(identity), limits, reply=reply)
         remote = f"{address[0]}:{address[1]}"
         socket.link = Link(socket, connection, self._wiring, identity=identity, remote=remote)
         if self._legacy is not None:
             socket.speak_v1 = partial(self._speak_v1, self._legacy, socket)
         return socket
+
+    def _reply(self, answer: Callable[[str, Identity], GatewayProof | None], identity: Identity, peer: Hello) -> Hello:
+        """Make our HELLO for a peer that has said its own."""
+        return structs.replace(self._hello(identity), proof=answer(peer.challenge, identity))
 
     def _speak_v1(self, legacy: Legacy, socket: ServerSocket) -> None:
         """Let a link speak version 1; such a receiver announces no paths, so it serves what is its own."""

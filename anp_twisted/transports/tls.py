@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from cryptography import x509
 from OpenSSL import SSL, crypto
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLContextFactory
 from twisted.internet.ssl import (
     AcceptableCiphers,
     Certificate,
@@ -24,6 +24,7 @@ from twisted.internet.ssl import (
     platformTrust,
     trustRootFromCertificates,
 )
+from zope.interface import implementer
 
 from anp_twisted.errors import CredentialError
 
@@ -55,6 +56,42 @@ def server_options(cert_file: str, key_file: str, client_ca: str | None = None) 
     except SSL.Error as error:
         raise CredentialError(f"the key in {key_file} does not belong to the certificate in {cert_file}") from error
     return options
+
+
+@implementer(IOpenSSLContextFactory)
+class ServerContext:
+    """
+    What listeners show, which may become something else while they listen.
+
+    Twisted asks it for a context at each connection.
+    """
+
+    def __init__(self, options: CertificateOptions) -> None:
+        self._options = options
+
+    @classmethod
+    def read(cls, cert_file: str, key_file: str, client_ca: str | None = None) -> ServerContext:
+        """
+        @return: what L{server_options} makes.
+        @raise CredentialError: see there.
+        """
+        return cls(server_options(cert_file, key_file, client_ca))
+
+    def getContext(self) -> SSL.Context:
+        """Give the context of a new connection."""
+        return self._options.getContext()
+
+    def become(self, other: ServerContext) -> None:
+        """Show from now on what another one shows."""
+        self._options = other._options
+
+
+def context_of(cert_file: str | None, key_file: str | None, client_ca: str | None = None) -> ServerContext | None:
+    """
+    @return: what a listener shows; C{None} where it speaks no TLS.
+    @raise CredentialError: see L{server_options}.
+    """
+    return ServerContext.read(cert_file, key_file, client_ca) if cert_file and key_file else None
 
 
 def _asking(client_ca: str) -> dict[str, Any]:

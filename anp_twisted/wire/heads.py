@@ -90,6 +90,18 @@ class Trailers(Struct, gc=False):
     headers: Pairs
 
 
+class GatewayProof(Struct, frozen=True):
+    """
+    A gateway's answer to a challenge.
+
+    @ivar key: the name of the key, C{did#fragment}; nothing for a shared secret.
+    @ivar signature: base64url without padding.
+    """
+
+    key: Annotated[str, Meta(max_length=1024, pattern=r"^[!-~]*\Z")]
+    signature: Annotated[str, Meta(max_length=128, pattern=r"^[A-Za-z0-9_-]*\Z")]
+
+
 class Hello(Struct, omit_defaults=True):
     """
     The first frame of each side.
@@ -109,6 +121,8 @@ class Hello(Struct, omit_defaults=True):
     @ivar worker: which process of the gateway it is, from 1; 0 where there is one only.
     @ivar workers: how many processes the gateway has.
     @ivar resume: reserved for streams that survive a broken link.
+    @ivar challenge: 32 random hexadecimal digits of a receiver that wants the gateway to prove itself.
+    @ivar proof: the gateway's answer to it.
     """
 
     versions: list[int]
@@ -126,6 +140,8 @@ class Hello(Struct, omit_defaults=True):
     worker: Annotated[int, Meta(ge=0, le=1024)] = 0
     workers: Annotated[int, Meta(ge=0, le=1024)] = 0
     resume: _Id = ""
+    challenge: _Id = ""
+    proof: GatewayProof | None = None
 
 
 class Reset(Struct, omit_defaults=True, gc=False):
