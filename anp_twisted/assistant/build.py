@@ -32,7 +32,7 @@ from anp_twisted.assistant.service import Agents, AssistantService
 from anp_twisted.assistant.sessions import FOLDER, Sessions
 from anp_twisted.assistant.tokens import OWNER
 from anp_twisted.auth.tokens import create_or_read, source_of, token_path
-from anp_twisted.config.tables import AssistantSettings
+from anp_twisted.config.assistant import AssistantSettings
 from anp_twisted.eventloop import loop_of, soon
 from anp_twisted.http.channel import PublicFactory
 from anp_twisted.limits import Limits

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.application.service import IService
 
+from anp_twisted.config.assistant import AssistantSettings
 from anp_twisted.config.options import SettingsOptions
-from anp_twisted.config.tables import AssistantSettings
 from anp_twisted.errors import SettingsError
 
 

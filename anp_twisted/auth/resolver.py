@@ -169,7 +169,8 @@ class DocumentResolver:
     def _told(self, result: Document | Failure, did: Did) -> None:
         """Tell all who wait."""
         outcome = result if isinstance(result, Document) else self._refusal(result, did)
-        for answer in self._waiting.pop(did.text):
+        # Where all who waited gave up, another may have asked anew meanwhile, and the first answer served them.
+        for answer in self._waiting.pop(did.text, ()):
             if isinstance(outcome, Document):
                 answer.callback(outcome)
             else:

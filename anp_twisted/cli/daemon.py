@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import IO, Final
 
 from anp_twisted.cli.invocation import Invocation
+from anp_twisted.config.common import CommonSettings
 from anp_twisted.config.document import read_document
 from anp_twisted.config.resolve import resolve
-from anp_twisted.config.tables import COMMANDS, CommonSettings
+from anp_twisted.config.tables import COMMANDS
 from anp_twisted.errors import SettingsError
 
 _LOOK: Final = 0.05

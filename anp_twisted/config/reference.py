@@ -7,8 +7,9 @@ from __future__ import annotations
 import sys
 from dataclasses import MISSING
 
+from anp_twisted.config.common import CommonSettings
 from anp_twisted.config.schema import Places, Setting, settings_of, shown
-from anp_twisted.config.tables import COMMANDS, CommonSettings
+from anp_twisted.config.tables import COMMANDS
 
 _HEAD = """\
 <!-- Made by: python -m anp_twisted.config.reference > docs/reference/settings.md -->

@@ -13,10 +13,11 @@ from dataclasses import MISSING, dataclass
 from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
+from anp_twisted.config.common import CommonSettings
 from anp_twisted.config.deployed import translated
 from anp_twisted.config.nested import located
 from anp_twisted.config.schema import ENVIRONMENT_PREFIX, Places, Setting, nearest, settings_of
-from anp_twisted.config.tables import COMMANDS, EXCLUSIVE, CommonSettings
+from anp_twisted.config.tables import COMMANDS, EXCLUSIVE
 from anp_twisted.errors import SettingsError
 
 S = TypeVar("S", bound=CommonSettings)

@@ -25,9 +25,9 @@ from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
 from anp_twisted.access import AccessRecord, format_line
+from anp_twisted.config.common import CommonSettings
 from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.resolve import Source
-from anp_twisted.config.tables import CommonSettings
 from anp_twisted.errors import SettingsError
 from anp_twisted.ops import excepthook
 from anp_twisted.ops.lines import LineObserver, LineSink, LineStream, printable

@@ -11,7 +11,7 @@ from twisted.trial.unittest import TestCase
 
 from anp_twisted.assistant.build import Parts, around_of, build_assistant, own_token, surrounds_of
 from anp_twisted.assistant.methods import METHODS
-from anp_twisted.config.tables import AssistantSettings
+from anp_twisted.config.assistant import AssistantSettings
 from anp_twisted.errors import CredentialError, SettingsError
 
 

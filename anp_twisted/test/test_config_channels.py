@@ -7,9 +7,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from anp_twisted.config.assistant import AssistantSettings
 from anp_twisted.config.channels import ChannelSettings
 from anp_twisted.config.resolve import resolve
-from anp_twisted.config.tables import AssistantSettings
 from anp_twisted.errors import SettingsError
 
 
