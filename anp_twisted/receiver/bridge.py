@@ -22,9 +22,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from anp_twisted.errors import AppStartError, BackendFault, Code, InvalidMessage
+from anp_twisted.lifespan import Lifespan, Mode, Phase
 from anp_twisted.limits import Limits
 from anp_twisted.receiver.asgi import App, HttpExchange, Incoming, Message, Outgoing, Receive, Send, http_scope
-from anp_twisted.receiver.lifespan import Lifespan, Mode, Phase
 from anp_twisted.receiver.websocket import (
     ABNORMAL,
     INTERNAL,

@@ -76,7 +76,7 @@ LAYERS: Final[dict[str, Layer]] = {
     "gateway.requestids": Layer.MACHINES,
     "gateway.routeoptions": Layer.MACHINES,
     "receiver.asgi": Layer.MACHINES,
-    "receiver.lifespan": Layer.MACHINES,
+    "lifespan": Layer.MACHINES,
     "receiver.target_request": Layer.MACHINES,
     "receiver.reports": Layer.MACHINES,
     "receiver.websocket": Layer.MACHINES,

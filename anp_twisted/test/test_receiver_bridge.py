@@ -11,10 +11,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import TestCase
 
 from anp_twisted.errors import AppStartError, Code, InvalidMessage
+from anp_twisted.lifespan import Mode
 from anp_twisted.limits import KIB, Limits
 from anp_twisted.receiver.asgi import Message, Receive, Send
 from anp_twisted.receiver.bridge import AppBridge
-from anp_twisted.receiver.lifespan import Mode
 from anp_twisted.session.stream import Phase
 from anp_twisted.test.receiver_rig import LIMITS, Caller, Tunnel, on_loop, the_loop
 
