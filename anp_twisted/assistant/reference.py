@@ -103,7 +103,7 @@ def _kind(schema: dict[str, Any]) -> str:
     return f"{kind} ({', '.join(bounds)})".replace("|", "\\|") if bounds else kind
 
 
-_EMPTY: Final = (None, "", (), {})
+_EMPTY: Final[tuple[object, ...]] = (None, "", (), {})
 _BOUNDS: Final = (
     ("minimum", "at least"),
     ("maximum", "at most"),
