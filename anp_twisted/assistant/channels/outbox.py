@@ -164,7 +164,7 @@ class Outbox:
         if not chat.entries:
             del self._chats[entry.message.chat_id]
         self._ids.remove(entry.id)
-        pass
+        self.remember(entry.id)
 
     def remember(self, entry_id: str) -> None:
         """Know an id as done with; of these the latest are kept."""
