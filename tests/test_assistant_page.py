@@ -254,6 +254,21 @@ class PageTests(BrowserTestCase, AssistantCase):
         self.assertEqual(window.text(".message:first-child .text"), "say message 0")
         self.assertGreater(window.run("return document.getElementById('scroll').scrollTop"), 0)
 
+    def test_manySessions(self) -> None:
+        """However many sessions are looked at, each is shown, and what happens in the one that is open is told."""
+        gateway = self.start_assistant(AGENT)
+        client = self.rpc(gateway)
+        for number in range(20):
+            client.call("chat.send", session_key=f"number {number}", text=f"say this is {number}")
+        window = self.show(gateway)
+        wait_until(lambda: window.count("#sessions button") == 20, "all sessions")
+        for place in range(1, 21):
+            window.run("document.querySelector(arguments[0]).click()", f"#sessions li:nth-child({place}) button")
+            window.wait_text(".message:last-child .text", f"this is {20 - place}")
+        client.call("chat.send", session_key="number 0", text="say told")
+        window.wait_text(".message:last-child .text", "told")
+        self.assertFalse(window.shown("#trouble"))
+
     def test_pictures(self) -> None:
         """The page as it looks: on a desk, in the dark, on a phone; nothing is wider than the screen."""
         folder = ROOT / os.environ.get("ANP_SCREENSHOTS", str(self.folder))
