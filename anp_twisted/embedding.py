@@ -28,9 +28,9 @@ from anp_twisted.config.tables import ReceiverSettings
 from anp_twisted.errors import ANPError, LinkRefused, LocalError, ProxyRefused
 from anp_twisted.eventloop import loop_of, new_loop
 from anp_twisted.guest import Visit
+from anp_twisted.lifespan import Mode
 from anp_twisted.receiver.asgi import App
 from anp_twisted.receiver.build import build_receiver
-from anp_twisted.receiver.lifespan import Mode
 from anp_twisted.receiver.service import ReceiverService
 from anp_twisted.receiver.tap import lanes_for
 from anp_twisted.receiver.uplink import reason_text

@@ -29,7 +29,8 @@ class Assistant(Program):
         super().__init__(command, folder, "assistant", environment)
         self.url, _, self.link = self.line().partition("/#link=")
         self.ws = f"{self.url.replace('http', 'ws', 1)}/ws"
-        self.token = (state / "assistant.token").read_text().strip()
+        given = (environment or {}).get("ANP_TOKEN")
+        self.token = given or (state / "assistant.token").read_text().strip()
         self.port = int(self.url.rpartition(":")[2])
 
     @property

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import itertools
 import shutil
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 from twisted.trial.unittest import SkipTest
 
-from tests.harness import EndToEnd, free_port, listening, wait_until
+from tests.harness import EndToEnd, Program, free_port, listening, wait_until
 
 OPTIONS = [
     "--headless",
@@ -136,22 +139,63 @@ class Window:
         return value
 
 
+class Browsers:
+    """The driver of a run of the tests, and a browser that tests use one after the other: starting one is slow."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="anp-browser-"))
+        port = free_port()
+        self._program = Program(["chromedriver", f"--port={port}"], self.folder, "chromedriver")
+        wait_until(lambda: listening(port), "the driver listens")
+        self._driver = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
+        self._profiles = itertools.count()
+        self._shared: Window | None = None
+        atexit.register(self.end)
+
+    def new(self, **keywords: Any) -> Window:
+        """Start another browser."""
+        return Window(self._driver, self.folder / f"profile-{next(self._profiles)}", **keywords)
+
+    def shared(self) -> Window:
+        """The one browser, as if it were new: gateways of other tests have other ports, and so other storage."""
+        if self._shared is None:
+            self._shared = self.new()
+        self._shared.open("about:blank")
+        self._shared.dark(False)
+        self._shared.complaints()
+        return self._shared
+
+    def end(self) -> None:
+        """End everything."""
+        if self._shared is not None:
+            self._shared.close()
+        self._driver.close()
+        self._program.end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@lru_cache(maxsize=1)
+def browsers() -> Browsers:
+    """Start the driver where the first test needs it."""
+    if shutil.which("chromedriver") is None or shutil.which("chromium") is None:
+        raise SkipTest("chromium and chromedriver are not installed")
+    return Browsers()
+
+
 class BrowserTestCase(EndToEnd):
     """Tests that need browsers; they are skipped where there is none."""
 
     def setUp(self) -> None:
         """Start the driver."""
         super().setUp()
-        if shutil.which("chromedriver") is None or shutil.which("chromium") is None:
-            raise SkipTest("chromium and chromedriver are not installed")
-        port = free_port()
-        self.start_program("chromedriver", f"--port={port}", name="chromedriver")
-        wait_until(lambda: listening(port), "the driver listens")
-        self._driver = self.client(f"http://127.0.0.1:{port}")
-        self._profiles = itertools.count()
+        self._browsers = browsers()
 
-    def window(self, **keywords: Any) -> Window:
-        """Open a browser that ends with the test."""
-        window = Window(self._driver, self.folder / f"profile-{next(self._profiles)}", **keywords)
+    def window(self) -> Window:
+        """The browser that tests share; one for each test."""
+        return self._browsers.shared()
+
+    def other_window(self, **keywords: Any) -> Window:
+        """Another browser, which ends with the test."""
+        window = self._browsers.new(**keywords)
         self.addCleanup(window.close)
         return window

@@ -11,17 +11,19 @@ from typing import Any
 
 import httpx
 import psutil
+import trustme
 from twisted.trial.unittest import TestCase
 
 from anp_twisted.assistant.agents.chat import ChatAgent
 from anp_twisted.assistant.agents.events import Agent, Failed
 from anp_twisted.assistant.agents.openai import ServerUpstream, make_client
 from anp_twisted.assistant.agents.program import ProgramAgent, ThisSystem
+from anp_twisted.limits import Limits
 from anp_twisted.tasks import Tasks
 from anp_twisted.test.agent_lab import AgentRules, Stage, context, turn, until
 from anp_twisted.test.receiver_rig import on_loop, the_loop
 from tests.assistant import AssistantCase
-from tests.harness import APPS, ROOT, EndToEnd, Program, free_port, wait_until
+from tests.harness import APPS, ROOT, EndToEnd, Program, free_port, listening, wait_until
 
 PATHS = os.pathsep.join([str(APPS), str(ROOT)])
 
@@ -144,6 +146,36 @@ class ServerTests(EndToEnd, TestCase):
         await until(lambda: not stage.runs)
         assert isinstance(hearing.end, Failed)
         self.assertTrue(hearing.end.retryable)
+
+
+class TlsTests(EndToEnd, TestCase):
+    """A server behind TLS."""
+
+    @on_loop
+    async def test_verified(self) -> None:
+        """Only a certificate of the right authority for the right name is good enough; the key goes nowhere else."""
+        from twisted.internet import reactor
+
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(self.folder / "ca.pem"))
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(self.folder / "cert.pem"))
+        port = free_port()
+        files = [f"--ssl-keyfile={self.folder}/cert.pem", f"--ssl-certfile={self.folder}/cert.pem"]
+        command = [sys.executable, "-m", "uvicorn", "agents:app", f"--port={port}", "--log-level=critical", *files]
+        self.start_program(*command, name="model")
+        wait_until(lambda: listening(port), "the model's server listens")
+        stage = Stage(Limits(agent_attempts=1))
+        for ca_file, host, text in (
+            (str(self.folder / "ca.pem"), "127.0.0.1", "hi"),
+            (None, "127.0.0.1", ""),
+            (str(self.folder / "ca.pem"), "localhost", ""),
+        ):
+            client, pool = make_client(reactor, stage.limits, ca_file)
+            upstream = ServerUpstream(client, f"https://{host}:{port}/v1", stage.tasks, stage.limits, key="k")
+            hearing = stage.begin(ChatAgent(upstream, stage.tasks, stage.limits).run(turn("say hi"), context()))
+            await until(lambda: not stage.runs)
+            self.assertEqual(hearing.text, text)
+            await pool.closeCachedConnections().asFuture(the_loop())
 
 
 class GatewayTests(AssistantCase):

@@ -17,7 +17,7 @@ RELAY = Path(__file__).with_name("relay.py")
 
 AGENT = "--agent=python:chat_agents:agent"
 
-COUNTED = " ".join(str(number) for number in range(1, 31))
+COUNTED = " ".join(str(number) for number in range(1, 61))
 
 
 def chat_command(gateway: Assistant, folder: Path, *arguments: str, url: str = "") -> list[str]:
@@ -103,13 +103,13 @@ class ChatTests(AssistantCase):
         """A connection that is lost in the middle costs nothing of the answer, and nothing is doubled."""
         relay = self.relay(self.gateway.port)
         port = relay.line()
-        command = chat_command(self.gateway, self.folder, "count", "30", url=f"http://127.0.0.1:{port}/")
+        command = chat_command(self.gateway, self.folder, "count", "60", url=f"http://127.0.0.1:{port}/")
         program = self.start_program(*command, name="chat")
         seen = self.until(program, " 3 ")
         relay.end()
         wait_until(lambda: "connecting again" in program.log(), "it is noticed")
         self.relay(self.gateway.port, port)
-        seen += self.until(program, "30 \n")
+        seen += self.until(program, "60 \n")
         self.assertEqual((program.wait(), seen.strip()), (0, COUNTED))
 
     def relay(self, *ports: int | str) -> Program:

@@ -27,7 +27,9 @@ class ModelCase(AssistantCase):
         self.port = free_port()
         self.model: Program | None = None
         self.gateway: Assistant = self.start_assistant(
-            f"--agent=openai:http://127.0.0.1:{self.port}/v1", environment={"ANP_AGENT_KEY": KEY}
+            f"--agent=openai:http://127.0.0.1:{self.port}/v1",
+            "--message-rate=1000/60s",
+            environment={"ANP_AGENT_KEY": KEY},
         )
         self.addCleanup(self._check_log)
         self.client: RpcClient = self.rpc(self.gateway)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from tests.assistant import Assistant, AssistantCase
 from tests.browser import ALT, ENTER, ESCAPE, SHIFT, TAB, BrowserTestCase, Window
@@ -58,9 +57,9 @@ ALLOWED = {
 class PageTests(BrowserTestCase, AssistantCase):
     """What somebody does on the page."""
 
-    def show(self, gateway: Assistant, *, url: str = "", **keywords: Any) -> Window:
+    def show(self, gateway: Assistant, *, url: str = "") -> Window:
         """Open the page, logged in."""
-        window = self.window(**keywords)
+        window = self.window()
         window.open(f"{url or gateway.url}/#link={gateway.link}")
         window.wait_text("#link", "connected")
         return window
@@ -132,7 +131,7 @@ class PageTests(BrowserTestCase, AssistantCase):
         gateway = self.start_assistant(AGENT)
         first = self.show(gateway)
         self.say(first, "say hello")
-        other = self.window()
+        other = self.other_window()
         other.open(gateway.url)
         self.log_in(other, gateway.token)
         other.wait_text("#sessions", "say hello")
@@ -182,7 +181,7 @@ class PageTests(BrowserTestCase, AssistantCase):
         relay = self.relay(gateway.port)
         port = relay.line()
         window = self.show(gateway, url=f"http://127.0.0.1:{port}")
-        window.type("#text", "count 40" + ENTER)
+        window.type("#text", "count 60" + ENTER)
         window.wait_text(".message:last-child .text", "3 4")
         relay.end()
         window.wait_text("#link", "lost")
@@ -191,7 +190,7 @@ class PageTests(BrowserTestCase, AssistantCase):
         relay.end()
         self.relay(gateway.port, port)
         self.ended(window)
-        self.assertEqual(window.text(".message:last-child .text"), " ".join(str(number) for number in range(1, 41)))
+        self.assertEqual(window.text(".message:last-child .text"), " ".join(str(number) for number in range(1, 61)))
         self.assertEqual(window.count(".message"), 2)
 
     def test_restart(self) -> None:
@@ -255,6 +254,21 @@ class PageTests(BrowserTestCase, AssistantCase):
         self.assertEqual(window.text(".message:first-child .text"), "say message 0")
         self.assertGreater(window.run("return document.getElementById('scroll').scrollTop"), 0)
 
+    def test_manySessions(self) -> None:
+        """However many sessions are looked at, each is shown, and what happens in the one that is open is told."""
+        gateway = self.start_assistant(AGENT)
+        client = self.rpc(gateway)
+        for number in range(20):
+            client.call("chat.send", session_key=f"number {number}", text=f"say this is {number}")
+        window = self.show(gateway)
+        wait_until(lambda: window.count("#sessions button") == 20, "all sessions")
+        for place in range(1, 21):
+            window.run("document.querySelector(arguments[0]).click()", f"#sessions li:nth-child({place}) button")
+            window.wait_text(".message:last-child .text", f"this is {20 - place}")
+        client.call("chat.send", session_key="number 0", text="say told")
+        window.wait_text(".message:last-child .text", "told")
+        self.assertFalse(window.shown("#trouble"))
+
     def test_pictures(self) -> None:
         """The page as it looks: on a desk, in the dark, on a phone; nothing is wider than the screen."""
         folder = ROOT / os.environ.get("ANP_SCREENSHOTS", str(self.folder))
@@ -271,7 +285,7 @@ class PageTests(BrowserTestCase, AssistantCase):
         window.picture(folder / "chat-dark.png")
         ground = window.run("return getComputedStyle(document.body).backgroundColor")
         self.assertEqual(ground, "rgb(22, 24, 29)")
-        phone = self.window(size=(390, 844))
+        phone = self.other_window(size=(390, 844))
         phone.open(gateway.url)
         self.log_in(phone, gateway.token)
         phone.wait_text("#link", "")

@@ -17,7 +17,7 @@ class BrowserTests(BrowserTestCase):
 
     def open(self, url: str) -> dict[str, Any]:
         """Open a page in a browser of its own and wait until its script says what it saw."""
-        window = self.window()
+        window = self.other_window()
         window.open(url)
 
         def title() -> str:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-COMMANDS = ("anp-gateway", "anp-receiver", "anp-both")
+COMMANDS = ("anp-gateway", "anp-receiver", "anp-both", "anp-assistant")
 PATIENCE = 60.0
 """Seconds for a command that only prints something."""
 
 
 class PluginTests(SynchronousTestCase):
-    """Three commands, found and refused as they should be."""
+    """Four commands, found and refused as they should be."""
 
     def setUp(self) -> None:
         """A folder of its own for each test."""
@@ -46,7 +46,7 @@ class PluginTests(SynchronousTestCase):
         return lines[0]
 
     def test_listed(self) -> None:
-        """C{twistd --help} names the three."""
+        """C{twistd --help} names the four."""
         done = self.twistd("--help")
         self.assertEqual(done.returncode, 0)
         words = done.stdout.split()

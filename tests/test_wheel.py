@@ -34,7 +34,7 @@ class WheelTests(SynchronousTestCase):
         return done.stdout
 
     def test_wheel(self) -> None:
-        """It has the plugin and no __init__ in Twisted's place; installed, it gives twistd its three commands."""
+        """It has the plugin and no __init__ in Twisted's place; installed, it gives twistd its four commands."""
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         python = str(folder / "venv" / "bin" / "python")
@@ -45,10 +45,12 @@ class WheelTests(SynchronousTestCase):
         in_twisted = [name for name in names if name.startswith("twisted/")]
         self.assertEqual(in_twisted, ["twisted/plugins/anp_twisted_plugins.py"])
         self.assertIn("anp_twisted/py.typed", names)
+        self.assertIn("anp_twisted/assistant/page/static/chat.js", names)
         self.assertFalse([name for name in names if name.startswith("tests/")])
         self.run_in(folder, python, "-m", "pip", "install", "-q", str(wheel))
+        self.assertIn("anp-chat", self.run_in(folder, str(folder / "venv" / "bin" / "anp-chat"), "--version"))
         words = self.run_in(folder, str(folder / "venv" / "bin" / "twistd"), "--help").split()
-        for command in ("anp-gateway", "anp-receiver", "anp-both"):
+        for command in ("anp-gateway", "anp-receiver", "anp-both", "anp-assistant"):
             self.assertIn(command, words)
             self.assertIn(
                 "--token-file=", self.run_in(folder, str(folder / "venv/bin/twistd"), "-n", command, "--help")

@@ -264,6 +264,8 @@ class Connection:
         feed = self._feeds.get(key)
         if feed is not None and feed.session is session:
             return feed
+        if feed is not None:
+            feed.end()
         if len(self._feeds) >= self._limits.assistant_feeds:
             raise Overloaded("this connection has too many subscriptions")
         feed = self._feeds[key] = Feed(session, self, told)

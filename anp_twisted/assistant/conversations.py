@@ -38,7 +38,7 @@ from anp_twisted.assistant.index import Kept, OpenRun
 from anp_twisted.assistant.keys import SessionKey
 from anp_twisted.assistant.messages import InboundMessage, Media
 from anp_twisted.assistant.records import Answered, AnyRecord, Damaged, Idempotency, Said
-from anp_twisted.assistant.session import Session
+from anp_twisted.assistant.session import Condition, Session
 from anp_twisted.assistant.sessions import Sessions
 from anp_twisted.assistant.types import ChatDelta, ChatReasoning, ChatReplace
 
@@ -128,6 +128,9 @@ class Answerer:
 
     def begin(self) -> None:
         """Read what was said before, then let the agent answer."""
+        if self.session.condition is not Condition.OPEN:
+            self._unwritten(Failure(InternalError()))
+            return
         self.phase = Phase.PREPARING
         reading = self._table.context(self.session, self.said)
         reading.addCallback(self._start)
@@ -336,6 +339,8 @@ class Conversations:
         @return: fires with a L{Ticket} when the message is on disk; fails with L{Conflict} if its idempotency key was
             used for something else, with L{Overloaded} if too many wait, and as L{Sessions.get_or_make} does.
         """
+        if self._stopping:
+            raise Overloaded("the server stops", retry_after=1.0)
         session: Session = yield self.sessions.get_or_make(key, asking.agent_id)
         if asking.key is not None:
             kept = session.index.kept(asking.principal, asking.key, self._around.wall())
@@ -343,7 +348,7 @@ class Conversations:
                 again: Ticket = yield self._again(session, kept, asking)
                 return again
         turns = self._turns.get(str(key), ())
-        if self._stopping or len(turns) >= self._around.limits.assistant_waiting_runs:
+        if len(turns) >= self._around.limits.assistant_waiting_runs:
             raise Overloaded("too many messages of this session wait for their answer", retry_after=1.0)
         said = yield self._append(session, asking)
         return Ticket(session, said.run_id, OpenRun(said.seq, said.id, said.answer_id), said.ts)

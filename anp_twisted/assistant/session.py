@@ -30,11 +30,13 @@ class Condition(Enum):
     """
     Whether anything more can be appended.
 
-    C{BROKEN}: the disk failed; it has to be read again before it is used. C{GONE}: it was deleted.
+    C{BROKEN}: the disk failed; it has to be read again before it is used. C{LET_GO}: it was not used, and may have
+    been read again by now. C{GONE}: it was deleted.
     """
 
     OPEN = auto()
     BROKEN = auto()
+    LET_GO = auto()
     GONE = auto()
 
 
@@ -102,7 +104,7 @@ class Session:
         if self.condition is Condition.GONE:
             raise NotFound("the session was deleted")
         if (
-            self.condition is Condition.BROKEN
+            self.condition is not Condition.OPEN
             or self._desk.journal.waiting > self._desk.around.limits.assistant_unwritten
         ):
             raise Overloaded("the disk does not take it now", retry_after=1.0)

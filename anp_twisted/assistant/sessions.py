@@ -135,7 +135,7 @@ class Sessions:
     def _loaded(self, loaded: Loaded | None, key: SessionKey) -> Deferred[Session | None]:
         """Keep what was read, and write down which runs were cut."""
         text = str(key)
-        if loaded is None or loaded.index.deleted:
+        if loaded is None:
             self._known.pop(text, None)
             return succeed(None)
         if loaded.cut or loaded.damaged:
@@ -184,9 +184,17 @@ class Sessions:
         surplus = len(self._open) - self.around.limits.assistant_open_sessions
         if surplus > 0:
             for text in [text for text, one in self._open.items() if one.idle and one is not session][:surplus]:
-                one = self._open.pop(text)
-                self._known[text] = Brief(one.index.header, one.index.updated_at, one.index.last_seq)
+                self._let_go(text)
         return session
+
+    def _let_go(self, text: str) -> None:
+        """Keep of a session only what a list tells."""
+        one = self._open.pop(text)
+        # Whoever still has it must not write: there may soon be another one of the same file.
+        one.condition = Condition.LET_GO
+        self._known[text] = Brief(one.index.header, one.index.updated_at, one.index.last_seq)
+        if not one.index.last_seq:
+            del self._known[text]
 
     def _forget(self, session: Session) -> None:
         """Let go of a session whose file could not be written."""
@@ -239,8 +247,10 @@ class Sessions:
         """
         listed: list[tuple[float, str]] = []
         for text, brief in self._known.items():
+            session = self._open.get(text)
+            if session is not None and not session.durable_seq:
+                continue
             if account is None or text.split(":", 3)[2] == account:
-                session = self._open.get(text)
                 listed.append((brief.updated_at if session is None else session.index.updated_at, text))
         listed.sort(reverse=True)
         start = next((place + 1 for place, (_, text) in enumerate(listed) if text == after), 0) if after else 0

@@ -93,6 +93,10 @@ def load(path: str, codec: Codec, limits: Limits) -> Loaded | None:
     _mend(path, index.size if index is not None else 0, len(pieces.rest))
     if index is None:
         return None
+    if index.deleted:
+        # The process ended, or failed, between the tombstone and the end of the file.
+        remove(path)
+        return None
     _quarantine(path, damaged)
     return Loaded(index, len(pieces.rest), tuple(seq for seq, _ in damaged))
 

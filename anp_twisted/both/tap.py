@@ -14,7 +14,7 @@ from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.schema import settings_of
 from anp_twisted.config.tables import BothSettings, ReceiverSettings
 from anp_twisted.errors import SettingsError
-from anp_twisted.receiver.lifespan import Mode
+from anp_twisted.lifespan import Mode
 from anp_twisted.reloading import Reloader, reload_on_hangup
 
 if TYPE_CHECKING:

@@ -24,12 +24,12 @@ from anp_twisted.auth.tokens import TokenSource
 from anp_twisted.config.tables import ReceiverSettings
 from anp_twisted.errors import ANPError, CredentialError, SettingsError
 from anp_twisted.eventloop import loop_of, soon
+from anp_twisted.lifespan import Mode
 from anp_twisted.limits import Limits
 from anp_twisted.receiver.asgi import App
 from anp_twisted.receiver.bridge import AppBridge
 from anp_twisted.receiver.crew import CrewService, Post
 from anp_twisted.receiver.lag import LagWatch
-from anp_twisted.receiver.lifespan import Mode
 from anp_twisted.receiver.service import Choice, ReceiverService, lanes_of
 from anp_twisted.receiver.uplink import Gateway, Lane, Surroundings
 from anp_twisted.transports.addresses import parse_gateway

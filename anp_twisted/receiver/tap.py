@@ -13,7 +13,7 @@ from anp_twisted.auth.tokens import TokenSource, source_of, token_path
 from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.tables import ReceiverSettings
 from anp_twisted.errors import ANPError, CredentialError, SettingsError
-from anp_twisted.receiver.lifespan import Mode
+from anp_twisted.lifespan import Mode
 from anp_twisted.reloading import reload_on_hangup
 
 if TYPE_CHECKING:

@@ -101,6 +101,15 @@ def _chunks(event: AgentEvent, said: bool) -> list[bytes]:
     raise AssertionError(event)
 
 
+class Alive:
+    """The life of an application that has one without end."""
+
+    state: dict[str, Any] = {"kept": 7}
+
+    async def ready(self) -> None:
+        pass
+
+
 async def model_app(scope: Message, receive: Any, send: Any) -> None:
     """
     The same as an ASGI application.

@@ -14,7 +14,7 @@ from anp_twisted.assistant.agents.events import Agent
 from anp_twisted.errors import AppImportError, BackendFault
 from anp_twisted.limits import Limits
 from anp_twisted.test.agent_lab import AgentRules, Stage, turns, until
-from anp_twisted.test.model_lab import model_app
+from anp_twisted.test.model_lab import Alive, model_app
 from anp_twisted.test.receiver_rig import on_loop
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain; charset=utf-8")]}
@@ -26,7 +26,7 @@ class RuleTests(AgentRules, TestCase):
     uses_tools = False
 
     def agent(self, stage: Stage) -> Agent:
-        return ChatAgent(AppUpstream(model_app, stage.tasks, stage.limits), stage.tasks, stage.limits)
+        return ChatAgent(AppUpstream(model_app, Alive(), stage.tasks, stage.limits), stage.tasks, stage.limits)
 
 
 class CallTests(TestCase):
@@ -39,7 +39,7 @@ class CallTests(TestCase):
         """
         @return: what comes back.
         """
-        return AppUpstream(app, self.stage.tasks, self.stage.limits).ask(b"{}")
+        return AppUpstream(app, Alive(), self.stage.tasks, self.stage.limits).ask(b"{}")
 
     @on_loop
     async def test_scope(self) -> None:
@@ -57,6 +57,7 @@ class CallTests(TestCase):
         self.assertEqual(await anext(parts), b"a")
         self.assertEqual(len(seen), 2)
         await parts.aclose()
+        self.assertEqual(seen[0]["state"], {"kept": 7})
         self.assertEqual(dict(seen[0]["headers"])[b"content-length"], b"2")
         self.assertEqual(seen[1], {"type": "http.request", "body": b"{}", "more_body": False})
         self.assertEqual(self.stage.tasks.running, 0)

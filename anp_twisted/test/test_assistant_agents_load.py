@@ -7,7 +7,7 @@ import types
 from typing import Any
 
 from twisted.internet.testing import MemoryReactorClock
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import TestCase
 
 from anp_twisted.assistant.agents.chat import ChatAgent
 from anp_twisted.assistant.agents.echo import EchoAgent
@@ -17,9 +17,10 @@ from anp_twisted.assistant.agents.python import PythonAgent
 from anp_twisted.errors import SettingsError
 from anp_twisted.test.agent_lab import Stage, brain
 from anp_twisted.test.model_lab import model_app
+from anp_twisted.test.receiver_rig import on_loop, the_loop
 
 
-class LoadTests(SynchronousTestCase):
+class LoadTests(TestCase):
     """What C{--agent} makes."""
 
     def setUp(self) -> None:
@@ -42,7 +43,8 @@ class LoadTests(SynchronousTestCase):
             options=AgentOptions(**options),
         )
 
-    def test_kinds(self) -> None:
+    @on_loop
+    async def test_kinds(self) -> None:
         """Each kind, and each can be closed."""
         for named, kind in (
             ("echo", EchoAgent),
@@ -53,7 +55,7 @@ class LoadTests(SynchronousTestCase):
         ):
             loaded = self.load(named)
             self.assertIsInstance(loaded.agent, kind)
-            self.successResultOf(loaded.close())
+            await loaded.close().asFuture(the_loop())
 
     def test_refused(self) -> None:
         """What cannot be made is refused in one line, without what was said: an address may hold a secret."""

@@ -109,6 +109,15 @@ class OutboxTests(SynchronousTestCase):
         self.outbox.done(entry)
         self.assertEqual((len(self.outbox), self.outbox.entries(), self.outbox.next_due(100.0)), (0, [], None))
 
+    def test_expiredFirst(self) -> None:
+        """What is behind a message that was given up does not wait out its pause."""
+        self.outbox.put("old", message(), 0.0, age=95.0)
+        self.put("new")
+        self.outbox.again(self.take(), 0.0, retry_after=50.0)
+        for one in self.outbox.expired(5.0):
+            self.outbox.done(one)
+        self.assertEqual(self.take(5.0).id, "new")
+
     def test_nextDue(self) -> None:
         """The next look is when a pause or the life of a message ends."""
         self.put("1")

@@ -102,6 +102,13 @@ class TranscriptTests(SynchronousTestCase):
         ]
         self.assertEqual(self.shown(*events), [Piece(Kind.NOTE, "find: started"), Piece(Kind.NOTE, "find: failed")])
 
+    def test_toldTwice(self) -> None:
+        """What is told again after a lost connection is not mentioned again, and the session does not go back."""
+        started = types.ChatTool("s", 2, AT, "m", "r", "1", "started", "find")
+        self.assertEqual(len(self.shown(started, delta("x", 0), started)), 2)
+        self.shown(types.SessionCreated("s", 1, AT))
+        self.assertEqual(self.transcript.seq, 2)
+
     def test_safe(self) -> None:
         """Nothing that an answer holds acts on the terminal, whichever way it comes."""
         bad = "\x1b[2Ja\x07\x9b31m\u202e\x08\tb\r\nc"

@@ -231,6 +231,7 @@ class SlowTests(AssistantTests):
             slow.events("resync"), [{"type": "resync", "session_key": "default:ws:@bob:direct:s:", "after_seq": 2}]
         )
         self.assertEqual(slow.events("chat.final"), [])
+        self.assertEqual(len(slow.events("chat.delta")), 1)
         slow.call("session.subscribe", session_key="s", after_seq=2)
         self.assertEqual(len(slow.events("chat.final")), 1)
         lab.advance(30)

@@ -69,10 +69,14 @@ class TurnTests(AssistantTests):
         bob = self.lab.client()
         bob.call("chat.send_stream", text="hi", session_key="s")
         run = self.lab.agents.runs[0]
+        self.lab.disk.held = True
         run.answer("yes")
-        run.say(TextDelta("more"))
-        run.say(Final("again"))
-        run.say(Failed("late", "late"))
+        for _ in range(2):  # while the end is on its way to the disk, and behind that
+            run.say(TextDelta("more"))
+            run.say(Final("again"))
+            run.say(Failed("late", "late"))
+            self.lab.disk.held = False
+            self.lab.disk.release()
         self.assertEqual([one["type"] for one in bob.events()], ["chat.delta", "chat.final"])
         self.assertEqual(len(bob.call("chat.history", session_key="s")["messages"]), 2)
 
@@ -297,6 +301,19 @@ class DiskTests(AssistantTests):
         third = bob.call("chat.send_stream", text="three", session_key="s")
         self.assertEqual(third["seq"], 3)
         self.assertEqual([run.turn.text for run in self.lab.agents.runs], ["one", "three"])
+
+    def test_waiting(self) -> None:
+        """What waits for its turn in a session that broke does not begin there."""
+        bob = self.lab.client()
+        for text in ("one", "two"):
+            bob.call("chat.send_stream", text=text, session_key="s")
+        self.break_disk()
+        self.lab.agents.runs[0].answer("1")
+        self.assertEqual(len(self.lab.agents.runs), 1)
+        self.assertEqual(self.lab.conversations.running, 0)
+        self.mend_disk()
+        told = bob.call("chat.history", session_key="s")["messages"]
+        self.assertEqual([one["state"] for one in told], ["complete", "complete", "interrupted", "interrupted"])
 
     def test_lostAnswer(self) -> None:
         """An answer that could not be kept was none; viewers are told where to begin again."""

@@ -107,6 +107,8 @@ class PageTests(SynchronousTestCase):
     def test_policy(self) -> None:
         """The policy allows this address and nothing in the page itself."""
         self.assertTrue(POLICY.startswith(b"default-src 'none'"))
+        for word in (b"require-trusted-types-for 'script'", b"trusted-types 'none'", b"frame-ancestors 'none'"):
+            self.assertIn(word, POLICY)
         for word in (b"unsafe", b"http:", b"https:", b"data:", b"*"):
             self.assertNotIn(word, POLICY)
 

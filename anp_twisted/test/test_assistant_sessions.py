@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from anp_twisted.assistant import records
 from anp_twisted.assistant.errors import InternalError, NotFound, Overloaded
+from anp_twisted.assistant.journal import WriteFailed
 from anp_twisted.assistant.keys import SessionKey, resolve
 from anp_twisted.errors import CredentialError
 from anp_twisted.test.assistantlab import AssistantTests
@@ -58,6 +60,40 @@ class SessionsTests(AssistantTests):
         viewer.call("session.subscribe", session_key="a")
         self.fill("b", "c", "a")
         self.assertEqual(len(viewer.events("chat.final")), 1)
+
+    def test_oneWriter(self) -> None:
+        """Whoever holds a session that was let go cannot write to its file, which somebody else may have opened."""
+        self.with_limits(assistant_open_sessions=1)
+        self.fill("a")
+        held = self.successResultOf(self.lab.sessions.get(key("a")))
+        self.fill("b")
+        again = self.successResultOf(self.lab.sessions.get(key("a")))
+        self.assertIsNot(again, held)
+        self.assertRaises(Overloaded, held.append, lambda seq, ts: records.Created(seq=seq, id="x", ts=ts))
+
+    def test_nothingSaid(self) -> None:
+        """A session in which nothing could be said was none."""
+        self.lab.conversations.stop()
+        bob = self.lab.client()
+        self.assertEqual(bob.code("chat.send_stream", text="q", session_key="s"), -32030)
+        self.successResultOf(self.lab.sessions.get_or_make(key("t")))
+        self.assertEqual(bob.call("session.list")["sessions"], [])
+
+    def test_halfDeleted(self) -> None:
+        """A session that could not be removed behind its tombstone is removed when somebody wants it again."""
+        self.fill("s")
+
+        def locked(path: str) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        unlink = os.unlink
+        self.patch(os, "unlink", locked)
+        bob = self.lab.client()
+        self.assertEqual(bob.code("session.delete", session_key="s"), -32603)
+        self.assertEqual(len(self.flushLoggedErrors(WriteFailed)), 1)
+        self.patch(os, "unlink", unlink)
+        self.assertEqual(bob.call("chat.send_stream", text="new", session_key="s")["seq"], 1)
+        self.assertEqual(len(bob.call("chat.history", session_key="s")["messages"]), 1)
 
     def test_interrupted(self) -> None:
         """Runs that were cut are marked once, before anybody sees the session."""

@@ -96,7 +96,7 @@ LAYERS: Final[dict[str, Layer]] = {
     "gateway.routeoptions": Layer.MACHINES,
     "gateway.territory": Layer.MACHINES,
     "receiver.asgi": Layer.MACHINES,
-    "receiver.lifespan": Layer.MACHINES,
+    "lifespan": Layer.MACHINES,
     "receiver.target_request": Layer.MACHINES,
     "receiver.reports": Layer.MACHINES,
     "receiver.websocket": Layer.MACHINES,

@@ -9,10 +9,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import TestCase
 
 from anp_twisted.errors import AppStartError
+from anp_twisted.lifespan import Mode
 from anp_twisted.limits import Limits
 from anp_twisted.receiver.asgi import Message, Receive, Send
 from anp_twisted.receiver.bridge import AppBridge
-from anp_twisted.receiver.lifespan import Mode
 from anp_twisted.test.receiver_rig import LIMITS, Tunnel, on_loop, the_loop
 from anp_twisted.test.test_receiver_bridge_http import hello, settle
 

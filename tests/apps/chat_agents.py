@@ -72,11 +72,11 @@ class Scripted:
             yield Final(answer)
 
     async def _count(self, most: int) -> AsyncGenerator[AgentEvent, None]:
-        """Count, ten a second."""
+        """Count, twenty a second."""
         words = [f"{number} " for number in range(1, most + 1)]
         for word in words:
             yield TextDelta(word)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
         yield Final("".join(words))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from inspect import signature
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -96,11 +96,27 @@ class _Call:
         self.bell.ring()
 
 
+class Life(Protocol):
+    """What is known of the life of an application."""
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What it keeps for its requests."""
+
+    async def ready(self) -> None:
+        """
+        Wait until it has started.
+
+        @raise BackendFault: it could not.
+        """
+
+
 class AppUpstream:
     """Carries requests to an application."""
 
-    def __init__(self, app: App, tasks: Tasks, limits: Limits) -> None:
+    def __init__(self, app: App, life: Life, tasks: Tasks, limits: Limits) -> None:
         self._app = app
+        self._life = life
         self._tasks = tasks
         self._limits = limits
 
@@ -110,6 +126,7 @@ class AppUpstream:
 
         @raise BackendFault: see L{anp_twisted.assistant.agents.chat.Upstream}.
         """
+        await self._life.ready()
         call = _Call(self._tasks, self._limits, body)
         task = self._tasks.start(self._called(call, len(body)), call.over)
         try:
@@ -128,10 +145,10 @@ class AppUpstream:
                 await call.bell.wait()
 
     async def _called(self, call: _Call, length: int) -> None:
-        await self._app(_scope(length), call.receive, call.send)
+        await self._app(_scope(length, self._life.state), call.receive, call.send)
 
 
-def _scope(length: int) -> Message:
+def _scope(length: int, state: dict[str, Any]) -> Message:
     """Make the scope of a request, as a server on this machine would."""
     return {
         "type": "http",
@@ -151,7 +168,7 @@ def _scope(length: int) -> Message:
         ],
         "client": ("127.0.0.1", 0),
         "server": ("127.0.0.1", 80),
-        "state": {},
+        "state": state.copy(),
         "extensions": {},
     }
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, succeed
 
+from anp_twisted.assistant.agents.applife import AppLife
 from anp_twisted.assistant.agents.asgi import AppUpstream, load_app
 from anp_twisted.assistant.agents.chat import ChatAgent
 from anp_twisted.assistant.agents.echo import EchoAgent
@@ -72,8 +73,10 @@ def load_agent(named: str, *, reactor: Any, tasks: Tasks, limits: Limits, option
     if sort == "openai":
         return _server_agent(rest, reactor, tasks, limits, options)
     if sort == "asgi":
-        app = AppUpstream(load_app(rest, options.folder), tasks, limits)
-        return LoadedAgent(ChatAgent(app, tasks, limits, options.model))
+        app = load_app(rest, options.folder)
+        life = AppLife(app, tasks, limits)
+        life.start()
+        return LoadedAgent(ChatAgent(AppUpstream(app, life, tasks, limits), tasks, limits, options.model), life.stop)
     if sort == "exec":
         return LoadedAgent(ProgramAgent(parse_command(rest), reactor, tasks, limits, system=ThisSystem()))
     raise SettingsError(f"the agent must be {KINDS}")

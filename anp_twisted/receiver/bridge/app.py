@@ -11,13 +11,13 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 
 from anp_twisted.errors import Code
+from anp_twisted.lifespan import Mode
 from anp_twisted.limits import Limits
 from anp_twisted.receiver.asgi import App, HttpExchange, http_scope
 from anp_twisted.receiver.bridge.call import Call, Counts, Waker
 from anp_twisted.receiver.bridge.http import HttpCall
 from anp_twisted.receiver.bridge.lifespan import LifespanCall
 from anp_twisted.receiver.bridge.websocket import WebSocketCall
-from anp_twisted.receiver.lifespan import Mode
 from anp_twisted.receiver.websocket import WebSocketExchange, websocket_scope
 from anp_twisted.session.events import RequestReceived
 

@@ -10,9 +10,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from anp_twisted.errors import AppStartError
+from anp_twisted.lifespan import Lifespan, Mode, Phase
 from anp_twisted.receiver.asgi import App, Message
 from anp_twisted.receiver.bridge.call import PATIENCE, run
-from anp_twisted.receiver.lifespan import Lifespan, Mode, Phase
 from anp_twisted.tasks import Bell
 
 _log = Logger()

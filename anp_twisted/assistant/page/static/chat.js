@@ -6,6 +6,7 @@ import {Log} from "./view.js";
 
 const byId = (id) => document.getElementById(id);
 const PAGE = 50;
+const FOLLOWED = 8;
 const STATES = {connecting: "connecting", open: "connected", waiting: "connection lost, trying again"};
 const THEMES = {"": "as the system", light: "light", dark: "dark"};
 
@@ -219,8 +220,18 @@ function decode(part) {
   }
 }
 
+// Of the sessions that were looked at only the latest are followed; the gateway bounds how many may be.
+function rest() {
+  const idle = [...sessions.values()].filter((session) => session !== current && session.running.length === 0);
+  for (const session of idle.slice(0, Math.max(0, sessions.size - FOLLOWED))) {
+    sessions.delete(session.key);
+    rpc.call("session.unsubscribe", {session_key: session.key}).catch(() => {});
+  }
+}
+
 async function open(key, again = false) {
   const session = sessions.get(key) ?? new Session(key);
+  sessions.delete(key);
   sessions.set(key, session);
   keepDraft();
   if (session !== current || !session.loaded) {
@@ -230,6 +241,7 @@ async function open(key, again = false) {
     log.show(session.entries);
   }
   title();
+  rest();
   if (!session.loaded) {
     const page = await rpc.call("chat.history", {session_key: key, limit: PAGE});
     const unsent = session.entries.filter((entry) => !entry.id);
@@ -331,6 +343,7 @@ async function say(text) {
     session.key = made.session_key;
     session.loaded = true;
     sessions.set(session.key, session);
+    rest();
     await subscribe(session);
     attempt(listSessions);
     title();

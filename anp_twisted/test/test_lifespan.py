@@ -1,4 +1,4 @@
-"""Tests of L{anp_twisted.receiver.lifespan}."""
+"""Tests of L{anp_twisted.lifespan}."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.errors import InvalidMessage
-from anp_twisted.receiver.lifespan import Lifespan, Mode, Phase
+from anp_twisted.lifespan import Lifespan, Mode, Phase
 
 STARTED = {"type": "lifespan.startup.complete"}
 STOPPED = {"type": "lifespan.shutdown.complete"}
