@@ -59,10 +59,23 @@ class DidReceivers:
         """See L{Authenticator.authenticate<anp_twisted.auth.authenticator.Authenticator.authenticate>}."""
         return self._proofs.authenticate(credentials).addCallback(self._welcome)
 
+    def change(self, rules: Iterable[DidRule]) -> None:
+        """Go over to other rules; who is here already is for the caller to look at, with L{same}."""
+        self._rules = tuple(rules)
+
+    def same(self, identity: Identity) -> bool:
+        """
+        @return: whether somebody who is here would be let in now, with the same scope.
+        """
+        allowed, paths = self._scope(identity.name)
+        return allowed and paths == identity.paths
+
+    def _scope(self, did: str) -> tuple[bool, frozenset[bytes] | None]:
+        allowed, paths = scope_of(self._rules, did)
+        return (allowed, paths) if allowed else (self._registered(did), None)
+
     def _welcome(self, identity: Identity) -> Identity:
-        allowed, paths = scope_of(self._rules, identity.name)
+        allowed, paths = self._scope(identity.name)
         if allowed:
             return replace(identity, paths=paths)
-        if self._registered(identity.name):
-            return identity
         raise CredentialsRefused(f"{identity} may not connect here", 403, title="this DID may not connect here")

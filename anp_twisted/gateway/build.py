@@ -17,12 +17,13 @@ from twisted.internet.interfaces import IReactorTime
 from anp_twisted.access import AccessRecord
 from anp_twisted.auth.authenticator import Authenticator, SharedToken, Ways
 from anp_twisted.auth.changing import ByToken
+from anp_twisted.auth.receivers import DidReceivers
 from anp_twisted.config.tables import FrontSettings, GatewaySettings
 from anp_twisted.eventloop import soon
 from anp_twisted.gateway.admission import Admission
 from anp_twisted.gateway.callers import TrustedProxies
 from anp_twisted.gateway.identities import NO_IDENTITIES, Identities
-from anp_twisted.gateway.reload import Registered, Rules, SharedTokenOfAll
+from anp_twisted.gateway.reload import Registered, Rules, SharedTokenOfAll, WelcomeDids
 from anp_twisted.gateway.requestids import RequestIds
 from anp_twisted.gateway.routeoptions import AccessList, OptionsTable, buckets_of
 from anp_twisted.gateway.service import GatewayService, Place, Surroundings
@@ -102,14 +103,17 @@ def build_gateway(
     if identities.service is not None:
         identities.service.setServiceParent(gateway)
     given = [] if parts is None else parts
-    given += _parts(gateway, rules_of(gateway, reactor, share=share), judge, registry)
+    given += _parts(gateway, rules_of(gateway, reactor, share=share), judge, registry, identities.dids)
     return gateway
 
 
-def _parts(gateway: GatewayService, rules: Rules, judge: ByToken, registry: Registry | None) -> list[Reloadable[Any]]:
+def _parts(
+    gateway: GatewayService, rules: Rules, judge: ByToken, registry: Registry | None, dids: DidReceivers | None
+) -> list[Reloadable[Any]]:
     """List what can take new settings, in the order in which it goes over."""
     registered = [] if registry is None else [Registered(registry)]
-    return [rules, SharedTokenOfAll(judge, gateway), *registered]
+    welcome = [] if dids is None else [WelcomeDids(dids, gateway)]
+    return [rules, SharedTokenOfAll(judge, gateway), *welcome, *registered]
 
 
 def rules_of(gateway: GatewayService, clock: IReactorTime, *, share: Share = _whole) -> Rules:

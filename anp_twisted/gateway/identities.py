@@ -54,6 +54,7 @@ class Identities:
 
     @ivar proofs: judges proofs of DIDs, of whomever; C{None} where it is not said for which host they are.
     @ivar receivers: ways for receivers.
+    @ivar dids: one of these: which DIDs may connect.
     @ivar service: becomes a part of the gateway, if there is one.
     @ivar prover: proves the gateway itself, if it can.
     """
@@ -62,6 +63,7 @@ class Identities:
     receivers: Sequence[Authenticator]
     service: Service | None
     prover: GatewayProver | None
+    dids: DidReceivers | None = None
 
 
 NO_IDENTITIES = Identities(None, (), None, None)
@@ -88,15 +90,16 @@ def build_identities(
     dids = _takes_dids(settings)
     if not services or not (dids or settings.shares_secret):
         return Identities(None, receivers, None, prover)
-    limits, proofs = settings.limits(), None
+    limits, proofs, welcome = settings.limits(), None, None
     memory = _memory(reactor, settings, limits)
     if settings.shares_secret:
         receivers.append(_secret_proofs(settings, memory, wall))
     if dids:
         resolver = _resolver(reactor, settings, limits)
         proofs = DidProofs(resolver, memory, services=services, wall=wall, limits=limits)
-        receivers.append(DidReceivers(proofs, settings.did_rules(), registered))
-    return Identities(proofs, receivers, MemoryService(memory), prover)
+        welcome = DidReceivers(proofs, settings.did_rules(), registered)
+        receivers.append(welcome)
+    return Identities(proofs, receivers, MemoryService(memory), prover, welcome)
 
 
 def _takes_dids(settings: GatewaySettings) -> bool:

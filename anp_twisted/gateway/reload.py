@@ -8,14 +8,15 @@ that is taken is taken whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from anp_twisted.auth.changing import ByToken
-from anp_twisted.auth.identity import RECEIVER
+from anp_twisted.auth.identity import RECEIVER, DidRule, Kind
+from anp_twisted.auth.receivers import DidReceivers
 from anp_twisted.auth.tokens import read_or_make
 from anp_twisted.config.schema import settings_of
 from anp_twisted.config.tables import BothSettings, GatewaySettings
@@ -34,7 +35,7 @@ CHANGEABLE = frozenset(
         *("connect_timeout", "first_byte_timeout", "idle_timeout", "in_flight", "keep_alive", "total_timeout"),
         *("drain", "overload_lag", "overload_memory", "overload_requests", "write_timeout"),
         *("chunk_size", "ping_interval", "v1_capacity", "v1_frame_limit", "v1_request_chunks"),
-        *("client_ca", "tls_cert", "tls_key", "token", "token_file"),
+        *("allow_did", "client_ca", "tls_cert", "tls_key", "token", "token_file"),
     }
 )
 """Settings that a reload obeys."""
@@ -133,6 +134,29 @@ class SharedTokenOfAll:
         self._judge.change(token)
         sent = self._gateway.receivers.send_away(RECEIVER, "the token has changed")
         self.log.info("the token of receivers has changed; {sent} links are closed", sent=sent)
+
+
+class WelcomeDids:
+    """Which DIDs may connect; who may not any more, or not where it is, is sent away."""
+
+    log = Logger()
+
+    def __init__(self, dids: DidReceivers, gateway: GatewayService) -> None:
+        self._dids = dids
+        self._gateway = gateway
+
+    def prepare(self, settings: GatewaySettings) -> Commit:
+        """Read the rules."""
+        rules = tuple(settings.did_rules())
+        return lambda: self._change(rules)
+
+    def _change(self, rules: Sequence[DidRule]) -> None:
+        self._dids.change(rules)
+        receivers = self._gateway.receivers
+        present = {receiver.link.identity for receiver in receivers.connected()}
+        for identity in present:
+            if identity.kind is Kind.DID and not self._dids.same(identity):
+                receivers.send_away(identity, "what its DID may do has changed")
 
 
 class Registered:

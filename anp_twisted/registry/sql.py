@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Row, create_engine, delete, func, insert, inspect, select, update
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from anp_twisted.errors import RegistryConflict, RegistryError
 from anp_twisted.places import Place, parse_place
@@ -23,6 +23,9 @@ from anp_twisted.registry.schema import LEGACY, METADATA, ROUTES, STATE, TOKENS
 
 _ONE: Final = 1
 """The id of the one row of L{STATE}."""
+
+_ATTEMPTS: Final = 5
+"""To make the tables: each of them may meet one other process that makes one of them."""
 
 
 def _seconds() -> int:
@@ -241,21 +244,24 @@ class Store:
         if self._url.get_backend_name() == "sqlite" and path:
             # SQLite would make it readable for everybody.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                self._make_tables()
+                break
+            except (IntegrityError, OperationalError, ProgrammingError):
+                # Another process makes them at the same moment, and no database has one way to say so.
+                if not left:
+                    raise
+        self._prepared = True
+
+    def _make_tables(self) -> None:
+        """Make what is missing."""
         with self._engine.begin() as connection:
             METADATA.create_all(connection)
             self._legacy = inspect(connection).has_table(LEGACY.name)
+        with self._engine.begin() as connection:
             if connection.execute(select(STATE.c.version)).first() is None:
-                self._first_row(connection)
-        self._prepared = True
-
-    @staticmethod
-    def _first_row(connection: Connection) -> None:
-        """Make the one row; another process may do so at the same moment."""
-        try:
-            with connection.begin_nested():
                 connection.execute(insert(STATE).values(id=_ONE, version=1))
-        except IntegrityError:
-            pass
 
     @property
     def name(self) -> str:

@@ -141,8 +141,10 @@ class StreamV1(Stream):
         @return: the JSON.
         """
         assert self.head is not None, "a message without head"
-        whole = self.sending is Half.DONE
-        self.unsent = self.backlog if whole else (_declared(self.head.headers) or 0)
+        told = _declared(self.head.headers)
+        # An answer to HEAD tells a length and has no body.
+        empty = self.sending is Half.DONE and not self.backlog
+        self.unsent = self.backlog if told is None or empty else told
         if isinstance(self.head, RequestHead):
             if self.unsent and _declared(self.head.headers) is None:
                 # The caller may have sent it in pieces; how long it is, is known now.

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from anp_twisted.auth.bearer import LONGEST_TOKEN, authorization, is_token, presented, verify
+from anp_twisted.auth.bearer import LONGEST_TOKEN, authorization, digest_of, is_token, presented, verify
 
 TOKENS = st.from_regex(r"[A-Za-z0-9._~+/-]{1,60}=*", fullmatch=True)
 
@@ -47,3 +47,8 @@ class BearerTests(SynchronousTestCase):
         """What cannot stand in a header field is no token."""
         for text in ("", "a b", "a\n", "é", "=", "a" * (LONGEST_TOKEN + 1), "a=b"):
             self.assertFalse(is_token(text), text[:20])
+
+    def test_digest(self) -> None:
+        """What is stored is SHA-256; any text has one, also what no header can hold."""
+        self.assertEqual(digest_of("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        self.assertEqual(len(digest_of("\udce9")), 64)

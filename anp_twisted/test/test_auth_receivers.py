@@ -74,6 +74,18 @@ class DidTests(SynchronousTestCase):
         assert isinstance(identity, Identity)
         self.assertEqual(identity.paths, {b"/a", b"/b"})
 
+    def test_change(self) -> None:
+        """Rules may change; who is here is held against those that count now."""
+        way = DidReceivers(Proved(ALICE), [DidRule(ALICE)])
+        identity = self.successResultOf(way.authenticate(PLAIN))
+        self.assertTrue(way.same(identity))
+        way.change([DidRule(ALICE, paths=frozenset({b"/a"}))])
+        self.assertFalse(way.same(identity))
+        self.assertTrue(way.same(replace(identity, paths=frozenset({b"/a"}))))
+        way.change([])
+        self.assertFalse(way.same(identity))
+        self.failureResultOf(way.authenticate(PLAIN), CredentialsRefused)
+
     def test_registered(self) -> None:
         """Who owns places may connect."""
         self.assertEqual(self.judge(ALICE, registered=ALICE), Identity(Kind.DID, ALICE))

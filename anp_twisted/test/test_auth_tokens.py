@@ -188,3 +188,29 @@ class SourceTests(Base):
         self.assertNotIn(made, said)
         missing = self.mktemp()
         self.refused(lambda: read_or_make(token=None, token_file=missing, state_dir=folder))
+
+    def test_otherFiles(self) -> None:
+        """A token may have a file of another name, beside the one of receivers."""
+        folder = self.mktemp()
+        first = create_or_read(folder)[0]
+        other, made = create_or_read(folder, name="management.token")
+        self.assertTrue(made and other != first)
+        self.assertEqual(create_or_read(folder, name="management.token"), (other, False))
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(folder, "management.token")).st_mode), 0o600)
+
+    def test_handedOut(self) -> None:
+        """A token that is handed out in a file is its owner's alone, and overwrites nothing."""
+        path = self.mktemp()
+        tokens.write_token(path, "geheim")
+        self.assertEqual((read_token(path), stat.S_IMODE(os.stat(path).st_mode)), ("geheim", 0o600))
+        self.refused(lambda: tokens.write_token(path, "other"))
+        self.assertEqual(read_token(path), "geheim")
+        self.refused(lambda: tokens.write_token("/no/such/folder/file", "geheim"))
+
+    def test_sharedSecret(self) -> None:
+        """A secret may have any characters; its file is read as strictly as that of a token."""
+        self.assertEqual(tokens.read_secret(secret="a b", file=None), "a b")
+        self.assertEqual(tokens.read_secret(secret=None, file=self.write(b"a b!\n")), "a b!")
+        path = self.write(b"geheim", 0o640)
+        self.assertIn("the secret", self.refused(lambda: tokens.read_secret(secret=None, file=path)))
+        self.refused(lambda: tokens.read_secret(secret=None, file=self.mktemp()))

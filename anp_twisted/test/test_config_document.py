@@ -59,3 +59,16 @@ class DocumentTests(SynchronousTestCase):
         self.assertNotIn("geheim", str(caught.exception))
         read_document(self.write(data, 0o600))
         read_document(self.write(b'proxy = "http://proxy.example"', 0o644))
+
+    def test_otherSecrets(self) -> None:
+        """The password of a database and a shared secret are secrets, however the key is spelled."""
+        for data, what in (
+            (b'[gateway]\ndatabase = "mysql://me:geheim@h/d"', "the password of a database"),
+            (b'shared_secret = "geheim"', "a secret"),
+            (b'[receiver]\nshared-secret = "geheim"', "a secret"),
+        ):
+            with self.assertRaisesRegex(CredentialError, f"{what} .*chmod 600") as caught:
+                read_document(self.write(data, 0o640))
+            self.assertNotIn("geheim", str(caught.exception))
+            read_document(self.write(data, 0o600))
+        read_document(self.write(b'database = "sqlite:///a.db"', 0o644))

@@ -105,6 +105,19 @@ class KindTests(SynchronousTestCase):
             argv(full)
         self.assertNotIn("hunter2", str(caught.exception))
 
+    def test_database(self) -> None:
+        """A database is a URL of one that is known; a password may be in it, but not where others read it."""
+        full = "mysql://me:hunter2@h/d"
+        good = ("sqlite:///a.db", "mariadb://h/d", "postgres://h/d", "postgresql://me@h/d", full)
+        self.accepts(kinds.DATABASE, {text: text for text in good})
+        self.refuses(kinds.DATABASE, "", "oracle://h/d", "mysql:h", "mysql://", "a.db", " sqlite:///a.db")
+        argv = kinds.DATABASE.from_argv
+        assert argv is not None
+        self.assertEqual(argv("postgresql://me@h/d"), "postgresql://me@h/d")
+        with self.assertRaises(ValueError) as caught:
+            argv(full)
+        self.assertNotIn("hunter2", str(caught.exception))
+
     def test_httpUrl(self) -> None:
         """The public URL is an http or https URL."""
         self.accepts(kinds.HTTP_URL, {"https://example.com": "https://example.com", "http://h:1/": "http://h:1/"})

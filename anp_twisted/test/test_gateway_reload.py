@@ -14,14 +14,22 @@ from anp_twisted.access import AccessRecord
 from anp_twisted.auth.authenticator import SharedToken
 from anp_twisted.auth.changing import ByToken
 from anp_twisted.auth.identity import Identity, Kind
+from anp_twisted.auth.receivers import DidReceivers
 from anp_twisted.config.routes import RouteSettings
 from anp_twisted.config.schema import settings_of
 from anp_twisted.config.tables import BothSettings, GatewaySettings
 from anp_twisted.errors import CredentialError, RegistryError, SettingsError
 from anp_twisted.gateway.build import build_gateway
-from anp_twisted.gateway.reload import CHANGEABLE, Certificates, FixedSettings, Registered, SharedTokenOfAll
+from anp_twisted.gateway.reload import (
+    CHANGEABLE,
+    Certificates,
+    FixedSettings,
+    Registered,
+    SharedTokenOfAll,
+    WelcomeDids,
+)
 from anp_twisted.reloading import Reloadable
-from anp_twisted.test.gatewaylab import Lab
+from anp_twisted.test.gatewaylab import Lab, LinkInMemory
 from anp_twisted.test.test_transports_tls import TlsTestCase
 from anp_twisted.transports.tls import ServerContext
 
@@ -151,6 +159,27 @@ class TokenTests(SynchronousTestCase):
             file.write("secret")
         os.chmod(path, 0o644)
         self.assertRaises(CredentialError, self.part.prepare, GatewaySettings(token_file=path))
+
+
+class DidTests(SynchronousTestCase):
+    """Which DIDs may connect."""
+
+    def test_change(self) -> None:
+        """Who may not any more, or not where it is, is sent away; the others notice nothing."""
+        lab = Lab()
+        names = [f"did:wba:a.example:{name}" for name in "xyz"]
+        dids = [Identity(Kind.DID, name, paths=frozenset({b"/" + name[-1:].encode()})) for name in names]
+        links = [LinkInMemory(lab, lab.hello(paths=[f"/{did.name[-1]}"]), did) for did in dids]
+        lab.links += links
+        lab.settle()
+        gateway: Any = type("Gateway", (), {"receivers": lab.receivers})
+        nobody: Any = None
+        way = DidReceivers(nobody, [])
+        rules = ("did:wba:a.example:x=/x", "did:wba:a.example:y=/elsewhere")
+        commit = WelcomeDids(way, gateway).prepare(GatewaySettings(allow_did=rules, public_host=("a.example",)))
+        self.assertEqual([link.closed for link in links], [None] * 3)
+        commit()
+        self.assertEqual([link.closed and link.closed[0] for link in links], [None, 4003, 4003])
 
 
 class CertificateTests(TlsTestCase):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -196,6 +198,20 @@ class DatabaseTests(StoreTestCase):
         """The file is its owner's alone."""
         self.store.version()
         self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o600)
+
+    def test_atOnce(self) -> None:
+        """Several that find no tables at the same moment make them once, and all go on."""
+        for _ in range(5):
+            self.path = self.mktemp()
+            stores = [self.open() for _ in range(4)]
+            barrier = Barrier(len(stores))
+
+            def ask(store: Store, barrier: Barrier = barrier) -> tuple[int, ...]:
+                barrier.wait(20)
+                return store.version()
+
+            with ThreadPoolExecutor(len(stores)) as pool:
+                self.assertEqual(set(pool.map(ask, stores)), {(1,)})
 
     def test_versions(self) -> None:
         """Each change has a number of its own, whoever makes it; reading has none."""

@@ -165,6 +165,13 @@ class AnswerTests(SynchronousTestCase):
             self.assertFalse(any(frame.chunk and frame.chunk.final for frame in frames))
             self.assertEqual(frames[-1].kind, v1.Kind.ERROR)
 
+    def test_much_shorter(self) -> None:
+        """No chunk without content stands for what is missing."""
+        self.head(1000 * PART)
+        self.stream.send_data(bytes(PART))
+        self.stream.send_end()
+        self.assertEqual([frame.kind for frame in self.side.sent()], [v1.Kind.ERROR])
+
     def test_no_body(self) -> None:
         """An answer to HEAD tells a length and has no body."""
         self.head(5 * PART)

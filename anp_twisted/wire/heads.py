@@ -35,7 +35,10 @@ _LINE = re.compile(
 )
 _Target = Annotated[str, Meta(max_length=65536)]
 _Id = Annotated[str, Meta(max_length=128, pattern=r"^[!-~]*\Z")]
-_Identity = tuple[Annotated[str, Meta(max_length=16)], Annotated[str, Meta(max_length=1024, pattern=r"^[!-~]+\Z")]]
+_Name = Annotated[str, Meta(max_length=1024, pattern=r"^[!-~]+\Z")]
+_Identity = tuple[_Id, _Name]
+_KeyName = Annotated[str, Meta(max_length=1024, pattern=r"^[!-~]*\Z")]
+_Signature = Annotated[str, Meta(max_length=128, pattern=r"^[A-Za-z0-9_-]*\Z")]
 _Path = Annotated[str, Meta(max_length=1024, pattern=r"^/[!-~]*\Z")]
 _Size = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -98,8 +101,8 @@ class GatewayProof(Struct, frozen=True):
     @ivar signature: base64url without padding.
     """
 
-    key: Annotated[str, Meta(max_length=1024, pattern=r"^[!-~]*\Z")]
-    signature: Annotated[str, Meta(max_length=128, pattern=r"^[A-Za-z0-9_-]*\Z")]
+    key: _KeyName
+    signature: _Signature
 
 
 class Hello(Struct, omit_defaults=True):
