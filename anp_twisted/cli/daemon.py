@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from anp_twisted.cli.invocation import Invocation
-from anp_twisted.config.common import CommonSettings
+from anp_twisted.config.basics import CommonSettings
 from anp_twisted.config.document import read_document
 from anp_twisted.config.resolve import resolve
 from anp_twisted.config.tables import COMMANDS

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from anp_twisted.config import kinds
+from anp_twisted.config.basics import CommonSettings
 from anp_twisted.config.channels import CHANNELS, ChannelSettings
-from anp_twisted.config.common import CommonSettings
 from anp_twisted.config.routes import NETWORK, ORIGIN, RATE
 from anp_twisted.config.schema import Places, setting
 from anp_twisted.errors import SettingsError

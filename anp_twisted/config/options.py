@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 from twisted.python import usage
 
 from anp_twisted import __version__
-from anp_twisted.config.common import CommonSettings
+from anp_twisted.config.basics import CommonSettings
 from anp_twisted.config.document import read_document
 from anp_twisted.config.resolve import Resolved, Source, option_names, resolve
 from anp_twisted.config.schema import Setting, nearest, shown

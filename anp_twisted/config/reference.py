@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from dataclasses import MISSING
 
-from anp_twisted.config.common import CommonSettings
+from anp_twisted.config.basics import CommonSettings
 from anp_twisted.config.schema import Places, Setting, settings_of, shown
 from anp_twisted.config.tables import COMMANDS
 

@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass
 from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
-from anp_twisted.config.common import CommonSettings
+from anp_twisted.config.basics import CommonSettings
 from anp_twisted.config.deployed import translated
 from anp_twisted.config.nested import located
 from anp_twisted.config.schema import ENVIRONMENT_PREFIX, Places, Setting, nearest, settings_of

@@ -13,7 +13,7 @@ from typing import Any
 
 from anp_twisted.config import kinds
 from anp_twisted.config.assistant import AssistantSettings
-from anp_twisted.config.common import CommonSettings
+from anp_twisted.config.basics import CommonSettings
 from anp_twisted.config.identity import ProofSettings, SignerSettings
 from anp_twisted.config.links import LinkSettings, PeerSettings
 from anp_twisted.config.mounts import Mount, Sort, mounted, mounts_of

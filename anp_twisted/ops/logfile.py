@@ -25,7 +25,7 @@ from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
 from anp_twisted.access import AccessRecord, format_line
-from anp_twisted.config.common import CommonSettings
+from anp_twisted.config.basics import CommonSettings
 from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.resolve import Source
 from anp_twisted.errors import SettingsError

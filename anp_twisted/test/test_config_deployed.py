@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from anp_twisted.config.common import CommonSettings
+from anp_twisted.config.basics import CommonSettings
 from anp_twisted.config.deployed import translated
 from anp_twisted.config.resolve import resolve
 from anp_twisted.config.tables import BothSettings, GatewaySettings, ReceiverSettings

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.config.assistant import AssistantSettings
-from anp_twisted.config.common import CommonSettings
+from anp_twisted.config.basics import CommonSettings
 from anp_twisted.config.schema import Places, settings_of
 from anp_twisted.config.tables import COMMANDS, EXCLUSIVE, BothSettings, GatewaySettings, ReceiverSettings
 from anp_twisted.errors import SettingsError

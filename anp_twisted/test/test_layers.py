@@ -56,7 +56,7 @@ LAYERS: Final[dict[str, Layer]] = {
     "rates": Layer.VALUES,
     "config.assistant": Layer.VALUES,
     "config.channels": Layer.VALUES,
-    "config.common": Layer.VALUES,
+    "config.basics": Layer.VALUES,
     "config.kinds": Layer.VALUES,
     "config.mounts": Layer.VALUES,
     "config.nested": Layer.VALUES,

@@ -1,10 +1,10 @@
-"""Tests for L{anp_twisted.config.common}."""
+"""Tests for L{anp_twisted.config.basics}."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from anp_twisted.config.common import CommonSettings
+from anp_twisted.config.basics import CommonSettings
 from anp_twisted.config.schema import Places, settings_of
 from anp_twisted.config.tables import COMMANDS
 
