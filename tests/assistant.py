@@ -63,7 +63,7 @@ class RpcClient:
     def answer(self, number: int, seconds: float = SOON) -> Any:
         """Wait for the answer to a call: the whole response."""
         while number not in self._answers:
-            self._read(seconds)
+            self.read(seconds)
         return self._answers.pop(number)
 
     def call(self, method: str, **params: Any) -> Any:
@@ -84,13 +84,14 @@ class RpcClient:
                 if event["type"] in kinds:
                     return event
             seen = len(self.events)
-            self._read(seconds)
+            self.read(seconds)
 
     def close(self) -> None:
         """Leave."""
         self._socket.close()
 
-    def _read(self, seconds: float) -> None:
+    def read(self, seconds: float) -> None:
+        """Take the next message, whatever it is."""
         message = json.loads(self._socket.recv(timeout=seconds))
         if message.get("method") == "event":
             self.events.append(message["params"])

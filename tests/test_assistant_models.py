@@ -16,6 +16,7 @@ GREETING = 'Grüße 你好 👩‍👩‍👧 and "quotes"\nacross two lines'
 KEY = "sk-canary-7f3a"
 FULL = os.environ.get("ANP_CHAOS") == "full"
 TURNS = 200 if FULL else 30
+AT_ONCE = 50
 
 
 class ModelCase(AssistantCase):
@@ -142,19 +143,14 @@ class ChaosTests(ModelCase):
     def test_mixed(self) -> None:
         """All of them, sometimes: each turn has one end, and an answer is whole or is none."""
         self.start_model("--chaos-drop=0.2", "--chaos-malformed=0.2", "--chaos-disconnect=0.2", "--chaos-ratelimit=0.1")
-        runs = {}
-        for number in range(TURNS):
-            sent = self.client.call("chat.send_stream", session_key=f"c{number}", text="greet", mode="single")
-            runs[sent["run_id"]] = ""
-        ends = []
-        while len(ends) < TURNS:
-            self.client._read(60)
-            events, self.client.events[:] = list(self.client.events), []
-            for event in events:
-                if event["type"] == "chat.delta":
-                    runs[event["run_id"]] += event["delta"]
-                elif event["type"] in ("chat.final", "chat.failed"):
-                    ends.append(event)
+        runs: dict[str, str] = {}
+        ends: list[Any] = []
+        for first in range(0, TURNS, AT_ONCE):
+            for number in range(first, min(first + AT_ONCE, TURNS)):
+                sent = self.client.call("chat.send_stream", session_key=f"c{number}", text="greet", mode="single")
+                runs[sent["run_id"]] = ""
+            while len(ends) < len(runs):
+                self._hear(runs, ends)
         self.assertEqual({event["run_id"] for event in ends}, set(runs))
         answered = [event for event in ends if event["type"] == "chat.final"]
         self.assertGreater(len(answered), TURNS // 4)
@@ -164,3 +160,13 @@ class ChaosTests(ModelCase):
             self.assertTrue(event["type"] == "chat.final" or event["retryable"], event)
         self.start_model()
         self.assertEqual(self.ask("greet")[0], GREETING)
+
+    def _hear(self, runs: dict[str, str], ends: list[Any]) -> None:
+        """Take the next message, and sort the events that came."""
+        self.client.read(60)
+        events, self.client.events[:] = list(self.client.events), []
+        for event in events:
+            if event["type"] == "chat.delta":
+                runs[event["run_id"]] += event["delta"]
+            elif event["type"] in ("chat.final", "chat.failed"):
+                ends.append(event)

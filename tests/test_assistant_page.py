@@ -25,7 +25,7 @@ HOSTILE = (
     "![tracker](https://evil.example/pixel.png) https://evil.example/<script>alert(8)</script>",
     "```html\n<script>alert(9)</script>\n```\n`<img src=x onerror=alert(10)>`",
     "| <script>alert(11)</script> | [x](javascript:alert(12)) |\n|---|---|\n| <svg onload=alert(13)> | ok |",
-    "* " * 3000 + "[" * 3000 + "(" * 3000 + "`" * 3001 + "**" * 3000 + "> " * 3000 + "\n" + "    - x\n" * 300,
+    "* " * 3000 + "[" * 3000 + "(" * 3000 + "`" * 3001 + "**" * 3000 + "> " * 3000 + "\n" + "    - x\n" * 40,
     "\u202etxt.exe \x00\x1b[31m <a href=javascript:alert(14)>x</a>",
 )
 

@@ -155,8 +155,7 @@ class Following:
 
     def put_delta(self, feed: Feed, delta: ChatDelta, data: bytes) -> None:
         """The answer goes on."""
-        if not self._gone:
-            self._text.add(delta.delta)
+        self._text.add(delta.delta)
 
     def when_taken(self, ready: Callable[[], None]) -> None:
         """There is never anything to catch up."""

@@ -92,7 +92,7 @@ class RequestTests(SynchronousTestCase):
 class EventStreamTests(SynchronousTestCase):
     """Events out of bytes."""
 
-    TEXT = "\ufeffdata: a\r\n\r\n: comment\nevent: x\ndata:b\ndata: c ü\n\n\rid: 1\rdata:  d\r\rdata: e".encode()
+    TEXT = "\ufeffdata: a\r\n\r\n: comment\nevent: x\ndata:b\r\ndata: c ü\n\n\rid: 1\rdata:  d\r\rdata: e".encode()
     EVENTS = [b"a", "b\nc ü".encode(), b" d", b"e"]
 
     @given(st.lists(st.integers(0, len(TEXT)), max_size=20))
