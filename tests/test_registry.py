@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import httpx
 
@@ -45,6 +46,14 @@ class RegistryTestCase(EndToEnd):
             connected=connected,
         )
 
+    def manage(self, gateway: Gateway, page: str, **question: str) -> Any:
+        """Change the registry by way of the management port."""
+        url = f"{gateway.management}/registry/{page}"
+        self.assertEqual(httpx.post(url, json=question, trust_env=False).status_code, 401)
+        secret = (self.folder / "anp-state" / "management.token").read_text().strip()
+        answer = httpx.post(url, json=question, headers={"Authorization": f"Bearer {secret}"}, trust_env=False)
+        return answer.json()
+
     def who(self, gateway: Gateway, path: str, host: str = "gate.test") -> str:
         """Which application answers, or the status."""
         answer = httpx.get(gateway.url + path, headers={"Host": host}, trust_env=False, timeout=30)
@@ -63,7 +72,7 @@ class TokenTests(RegistryTestCase):
         new = self.command("token", "rotate", "ann", "--overlap=1h")
         second = self.receiver(gateway, new, "second")
         wait_until(lambda: {self.who(gateway, "/a") for _ in range(4)} == {"ann", "second"}, "two share a place")
-        self.command("token", "revoke", "ann")
+        self.assertEqual(self.manage(gateway, "tokens/revoke", name="ann"), {"revoked": 2})
         wait_until(lambda: "refused the token (4003)" in ann.log() and "(4003)" in second.log(), "both are sent away")
         self.assertEqual(shake(gateway, f"Bearer {new}"), 401)
         self.assertEqual([self.who(gateway, path) for path in ("/a", "/b")], ["503", "bob"])
@@ -119,7 +128,13 @@ class SharedSecretTests(RegistryTestCase):
 
 
 class HijackTests(RegistryTestCase):
-    """Three receivers, one of them hostile."""
+    """
+    Three receivers, one of them hostile.
+
+    @ivar late: how many answers of the others came too late.
+    """
+
+    late = 0
 
     def call(self, gateway: Gateway, numbers: Sequence[int]) -> list[str]:
         """Call all three in turn, and return what did not come from where it should have."""
@@ -129,7 +144,9 @@ class HijackTests(RegistryTestCase):
                 for name in ("ann", "bob"):
                     path = f"/{name}/{number}"
                     answer = client.get(gateway.url + path)
-                    if (answer.status_code, answer.text, answer.headers.get("x-path")) != (200, name, path):
+                    if answer.status_code == 504:
+                        self.late += 1  # a machine that is busy with something else
+                    elif (answer.status_code, answer.text, answer.headers.get("x-path")) != (200, name, path):
                         wrong.append(f"{path}: {answer.status_code} {answer.text[:200]}")
                 if number % 10 == 0:
                     wrong += self.call_hostile(client, f"{gateway.url}/evil/{number}")
@@ -147,7 +164,7 @@ class HijackTests(RegistryTestCase):
     def test_hijack(self) -> None:
         """Whatever it sends, each caller gets the bytes of the receiver that was asked."""
         trials = 10_000 if os.environ.get("ANP_HIJACK") == "full" else 600
-        gateway = self.gateway("--first-byte-timeout=0.3")
+        gateway = self.gateway("--first-byte-timeout=1")
         for name in ("ann", "bob"):
             secret = self.command("token", "create", name, f"--allow=/{name}")
             self.receiver(gateway, secret, name)
@@ -161,7 +178,8 @@ class HijackTests(RegistryTestCase):
         hostile.join(20)
         print(
             f"{2 * (trials // 2)} requests over three receivers, {hostile.frames} hostile frames "
-            f"over {hostile.links} links, {len(wrong)} mixed"
+            f"over {hostile.links} links, {len(wrong)} mixed, {self.late} late"
         )
         self.assertEqual(wrong, [])
+        self.assertLess(self.late, trials // 50)
         self.assertGreater(hostile.frames, trials // 20)
