@@ -6,6 +6,7 @@ A server that is not installed is C{None}, and what needs it is skipped.
 
 from __future__ import annotations
 
+import io
 import os
 import pwd
 import shutil
@@ -15,8 +16,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from tests.harness import SOON, Gateway, free_port, listening, wait_until
 
@@ -208,6 +211,23 @@ def started(kind: type[Any], case: Any) -> Any:
     case.addCleanup(server.end)
     server.make()
     return server
+
+
+def command(which: Any, *arguments: str, **environment: str) -> str:
+    """
+    Run C{anp-proxy token} or C{anp-proxy route} in this process.
+
+    @param which: its module.
+    @param environment: the variables that begin with C{ANP_}.
+    @return: what it prints.
+    """
+    out, said = io.StringIO(), io.StringIO()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ANP_")}
+    with patch.dict(os.environ, {**clean, **environment}, clear=True), redirect_stdout(out), redirect_stderr(said):
+        status = which.main(list(arguments))
+    if status:
+        raise AssertionError(said.getvalue())
+    return out.getvalue().strip()
 
 
 def timed(function: Any) -> tuple[Any, float]:

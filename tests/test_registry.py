@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import httpx
 
 from anp_twisted.auth.sharedauth import SharedSigner
 from anp_twisted.cli import route, token
-from tests.databases import shake
+from tests.databases import command, shake
 from tests.harness import EndToEnd, Gateway, Receiver, wait_until
 from tests.hostile import Hostile
 
@@ -26,13 +25,8 @@ class RegistryTestCase(EndToEnd):
     def command(self, *arguments: str) -> str:
         """Run C{anp-proxy token} or C{anp-proxy route}, and return what it prints."""
         which, *rest = arguments
-        out = io.StringIO()
-        with redirect_stdout(out), redirect_stderr(io.StringIO()):
-            status = {"token": token, "route": route}[which].main(
-                [*rest, "--state-dir", str(self.folder / "anp-state")]
-            )
-        self.assertEqual(status, 0, arguments)
-        return out.getvalue().strip()
+        folder = str(self.folder / "anp-state")
+        return command({"token": token, "route": route}[which], *rest, "--state-dir", folder)
 
     def gateway(self, *options: str) -> Gateway:
         """Start a gateway that keeps its registry in that folder."""
@@ -52,6 +46,14 @@ class RegistryTestCase(EndToEnd):
             connected=connected,
         )
 
+    def manage(self, gateway: Gateway, page: str, **question: str) -> Any:
+        """Change the registry by way of the management port."""
+        url = f"{gateway.management}/registry/{page}"
+        self.assertEqual(httpx.post(url, json=question, trust_env=False).status_code, 401)
+        secret = (self.folder / "anp-state" / "management.token").read_text().strip()
+        answer = httpx.post(url, json=question, headers={"Authorization": f"Bearer {secret}"}, trust_env=False)
+        return answer.json()
+
     def who(self, gateway: Gateway, path: str, host: str = "gate.test") -> str:
         """Which application answers, or the status."""
         answer = httpx.get(gateway.url + path, headers={"Host": host}, trust_env=False, timeout=30)
@@ -70,7 +72,7 @@ class TokenTests(RegistryTestCase):
         new = self.command("token", "rotate", "ann", "--overlap=1h")
         second = self.receiver(gateway, new, "second")
         wait_until(lambda: {self.who(gateway, "/a") for _ in range(4)} == {"ann", "second"}, "two share a place")
-        self.command("token", "revoke", "ann")
+        self.assertEqual(self.manage(gateway, "tokens/revoke", name="ann"), {"revoked": 2})
         wait_until(lambda: "refused the token (4003)" in ann.log() and "(4003)" in second.log(), "both are sent away")
         self.assertEqual(shake(gateway, f"Bearer {new}"), 401)
         self.assertEqual([self.who(gateway, path) for path in ("/a", "/b")], ["503", "bob"])
@@ -91,8 +93,10 @@ class TokenTests(RegistryTestCase):
         self.assertEqual(self.who(gateway, "/x"), "root")
         ann = self.receiver(gateway, (self.folder / "ann").read_text().strip(), "ann")
         rows = {("/a", "gate.test"): "ann", ("/", "ann.test"): "ann", ("/deep", "x.y.ann.test"): "ann",
-                ("/", "x.ann.test"): "503", ("/ab", "gate.test"): "root"}  # fmt: skip
+                ("/ab", "gate.test"): "root"}  # fmt: skip
         self.assertEqual({row: self.who(gateway, *row) for row in rows}, rows)
+        # Nobody's: for a while after the start somebody may be on the way.
+        self.assertIn(self.who(gateway, "/", "x.ann.test"), ("404", "503"))
         self.terminate(ann)
         self.assertEqual(self.who(gateway, "/", "ann.test"), "503")
         self.assertNotIn("lost", root.log())
@@ -124,7 +128,13 @@ class SharedSecretTests(RegistryTestCase):
 
 
 class HijackTests(RegistryTestCase):
-    """Three receivers, one of them hostile."""
+    """
+    Three receivers, one of them hostile.
+
+    @ivar late: how many answers of the others came too late.
+    """
+
+    late = 0
 
     def call(self, gateway: Gateway, numbers: Sequence[int]) -> list[str]:
         """Call all three in turn, and return what did not come from where it should have."""
@@ -134,7 +144,9 @@ class HijackTests(RegistryTestCase):
                 for name in ("ann", "bob"):
                     path = f"/{name}/{number}"
                     answer = client.get(gateway.url + path)
-                    if (answer.status_code, answer.text, answer.headers.get("x-path")) != (200, name, path):
+                    if answer.status_code == 504:
+                        self.late += 1  # a machine that is busy with something else
+                    elif (answer.status_code, answer.text, answer.headers.get("x-path")) != (200, name, path):
                         wrong.append(f"{path}: {answer.status_code} {answer.text[:200]}")
                 if number % 10 == 0:
                     wrong += self.call_hostile(client, f"{gateway.url}/evil/{number}")
@@ -152,7 +164,7 @@ class HijackTests(RegistryTestCase):
     def test_hijack(self) -> None:
         """Whatever it sends, each caller gets the bytes of the receiver that was asked."""
         trials = 10_000 if os.environ.get("ANP_HIJACK") == "full" else 600
-        gateway = self.gateway("--first-byte-timeout=0.3")
+        gateway = self.gateway("--first-byte-timeout=1")
         for name in ("ann", "bob"):
             secret = self.command("token", "create", name, f"--allow=/{name}")
             self.receiver(gateway, secret, name)
@@ -166,7 +178,8 @@ class HijackTests(RegistryTestCase):
         hostile.join(20)
         print(
             f"{2 * (trials // 2)} requests over three receivers, {hostile.frames} hostile frames "
-            f"over {hostile.links} links, {len(wrong)} mixed"
+            f"over {hostile.links} links, {len(wrong)} mixed, {self.late} late"
         )
         self.assertEqual(wrong, [])
+        self.assertLess(self.late, trials // 50)
         self.assertGreater(hostile.frames, trials // 20)

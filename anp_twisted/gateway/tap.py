@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService
 
-from anp_twisted.auth.tokens import read_or_make
+from anp_twisted.auth.tokens import MANAGEMENT_FILE, create_or_read, read_or_make
 from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.tables import GatewaySettings
-from anp_twisted.errors import SettingsError
+from anp_twisted.errors import CredentialError, SettingsError
 from anp_twisted.networks import Networks
 from anp_twisted.reloading import Reloadable, Reloader, reload_on_hangup
 from anp_twisted.shutdown import StopSignals
 
 if TYPE_CHECKING:
     from anp_twisted.gateway.fleet import Fleet
+    from anp_twisted.gateway.registryapi import RegistryApi
     from anp_twisted.gateway.service import GatewayService
     from anp_twisted.ops.logfile import OperatorLog
+    from anp_twisted.registry.service import Registry
     from anp_twisted.transports.tls import ServerContext
 
 
@@ -31,7 +33,23 @@ class Options(SettingsOptions[GatewaySettings]):
     synopsis = "[options]"
 
 
-def _add_listeners(gateway: GatewayService, settings: GatewaySettings, tls: ServerContext | None) -> None:
+def _make_api(registry: Registry, settings: GatewaySettings) -> RegistryApi | None:
+    """Let those who can read a file in the state folder change the registry, if there can be one."""
+    import time
+
+    from anp_twisted.gateway.registryapi import RegistryApi
+
+    try:
+        secret, _ = create_or_read(settings.state_dir, name=MANAGEMENT_FILE)
+    except CredentialError as error:
+        registry.log.warn("the registry cannot be changed by way of the management port: {error}", error=error)
+        return None
+    return RegistryApi(registry, secret, time.time)  # noqa: TID251 - where the time of day comes in
+
+
+def _add_listeners(
+    gateway: GatewayService, settings: GatewaySettings, tls: ServerContext | None, registry: Registry
+) -> None:
     """Listen where the settings say."""
     from twisted.internet import reactor
 
@@ -50,15 +68,17 @@ def _add_listeners(gateway: GatewayService, settings: GatewaySettings, tls: Serv
             tcp_listener(reactor, gateway.link_front, host=settings.host, port=settings.wss_port, tls=tls)
         )
     if settings.management_port is not None:
-        gateway.listen_on(management_listener(reactor, gateway, settings.management_port))
+        api = _make_api(registry, settings)
+        gateway.listen_on(management_listener(reactor, gateway, settings.management_port, api))
 
 
-def _make_fleet(options: Options, log: OperatorLog, token: str) -> Fleet:
+def _make_fleet(options: Options, log: OperatorLog, token: str, top: MultiService) -> Fleet:
     """Build a gateway of several processes."""
     import random
 
     from twisted.internet import reactor
 
+    from anp_twisted.gateway.build import build_registry
     from anp_twisted.gateway.fleet import Base, Fleet
     from anp_twisted.gateway.management import ManagementPages, pages_listener
     from anp_twisted.gateway.reload import FixedSettings
@@ -74,13 +94,15 @@ def _make_fleet(options: Options, log: OperatorLog, token: str) -> Fleet:
     crew = Crew(settings.workers, settings.limits(), draw=random.SystemRandom().random)
     fleet = Fleet(crew, settings, base)
     if settings.management_port is not None:
-        pages = ManagementPages(fleet.stats, fleet.condition)
+        registry = build_registry(reactor, settings)
+        registry.setServiceParent(top)  # type: ignore[no-untyped-call]
+        pages = ManagementPages(fleet.stats, fleet.condition, _make_api(registry, settings))
         fleet.show_on(pages_listener(reactor, pages, settings.management_port))
     _take_reloads(options, [FixedSettings(settings), fleet])
     return fleet
 
 
-def _make_gateway(options: Options, log: OperatorLog, token: str) -> GatewayService:
+def _make_gateway(options: Options, log: OperatorLog, token: str, top: MultiService) -> GatewayService:
     """Build a gateway of one process."""
     from twisted.internet import reactor
 
@@ -106,7 +128,7 @@ def _make_gateway(options: Options, log: OperatorLog, token: str) -> GatewayServ
         identities=build_identities(reactor, settings, registered=registry.knows),
         parts=parts,
     )
-    _add_listeners(gateway, settings, tls)
+    _add_listeners(gateway, settings, tls, registry)
     _take_reloads(options, parts)
     return gateway
 
@@ -131,10 +153,10 @@ def _make(options: Options) -> IService:
     log = operator_log(options)
     token, where = read_or_make(token=settings.token, token_file=settings.token_file, state_dir=settings.state_dir)
     make = _make_fleet if settings.workers > 1 else _make_gateway
-    gateway: Fleet | GatewayService = make(options, log, token)
+    top = LoggedService(log)
+    gateway: Fleet | GatewayService = make(options, log, token, top)
     gateway.log.info("{where}", where=where)
     StopSignals(reactor, gateway.stop_at_once).install()
-    top = LoggedService(log)
     gateway.setServiceParent(top)  # type: ignore[no-untyped-call]
     return top
 

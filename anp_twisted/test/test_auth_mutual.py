@@ -60,6 +60,7 @@ class MutualTests(SynchronousTestCase):
             structs.replace(proof, signature="A"),
             structs.replace(proof, signature=""),
             structs.replace(proof, key=GATE + "#key-2"),
+            structs.replace(proof, key="did:wba:other.example#key-1"),
             structs.replace(proof, key=""),
             self.prover.answer(CHALLENGE, Identity(Kind.DID, "did:wba:mallory.example")),
             self.prover.answer(CHALLENGE, Identity(Kind.SHARED, "receiver")),
