@@ -129,16 +129,16 @@ class ServerTests(EndToEnd, TestCase):
 
     @on_loop
     async def test_rules(self) -> None:
-        """The rules of all agents."""
+        """The rules of all agents, and the end of the server."""
         rules = ServerRules(self)
         names = [name for name in dir(AgentRules) if name.startswith("test_")]
         self.assertGreater(len(names), 8)
         for name in names:
             await getattr(rules, name)().asFuture(the_loop())
+        await self._killed()
 
-    @on_loop
-    async def test_gone(self) -> None:
-        """A server that is killed in the middle has not answered."""
+    async def _killed(self) -> None:
+        """One that is killed in the middle has not answered."""
         stage = Stage()
         hearing = stage.begin(self.agent(stage).run(turn("hang"), context()))
         await until(lambda: hearing.text)
@@ -183,7 +183,7 @@ class GatewayTests(AssistantCase):
 
     def test_kinds(self) -> None:
         """Each answers a message, and the next one knows of it; an abort is told within two seconds."""
-        for agent in ("python:agents:rules", "asgi:agents:app", f"exec:{sys.executable} -m agents"):
+        for agent in ("asgi:agents:app", f"exec:{sys.executable} -m agents"):
             gateway = self.start_assistant(f"--agent={agent}", environment={"PYTHONPATH": PATHS})
             client = self.rpc(gateway)
             self.assertEqual(

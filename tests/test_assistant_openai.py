@@ -30,7 +30,9 @@ class OpenAITests(AssistantCase):
         super().setUp()
         self.notes = self.folder / "notes"
         environment = {"PYTHONPATH": PATHS, "AGENT_NOTES": str(self.notes)}
-        self.gateway: Assistant = self.start_assistant("--agent=python:agents:answer", environment=environment)
+        self.gateway: Assistant = self.start_assistant(
+            "--agent=python:agents:answer", "--message-rate=30/60s", environment=environment
+        )
 
     def api(self, key: str | None = None) -> Any:
         """
@@ -63,19 +65,7 @@ class OpenAITests(AssistantCase):
         ]
         answer = client.chat.completions.create(model="assistant-single", messages=messages)
         self.assertEqual(answer.choices[0].message.content, "user=a|assistant=b|be")
-
-    def test_session(self) -> None:
-        """A request that names a session is a part of it, and seen by the clients of the WebSocket."""
-        client, viewer = self.api(), self.rpc(self.gateway)
-        viewer.call("session.create", session_key="shared")
-        viewer.call("session.subscribe", session_key="shared")
-        for way in ({"extra_headers": {"X-Session-Key": "shared"}}, {"metadata": {"session_key": "shared"}}):
-            answer = client.chat.completions.create(model="assistant", messages=HELLO, **way)
-            self.assertEqual(answer.choices[0].message.content, "Grüße 你好")
-            self.assertEqual(viewer.until("chat.final")["text"], "Grüße 你好")
-            viewer.events.clear()
-        history = viewer.call("chat.history", session_key="shared")
-        self.assertEqual(len(history["messages"]), 4)
+        self._session()
 
     def test_errors(self) -> None:
         """Each mistake is the exception that this package has for it."""
@@ -95,11 +85,12 @@ class OpenAITests(AssistantCase):
             self.assertNotIn("canary", str(caught.exception))
         with self.assertRaises(openai.AuthenticationError):
             self.api("anp_wrong").models.list()
+        self._other_page()
         with self.assertRaises(openai.APIError):
             list(create(model="assistant-single", messages=FAIL, stream=True))
 
     def test_leave(self) -> None:
-        """Who stops to read a stream ends the turn: the agent is closed within two seconds."""
+        """Who stops to read a stream ends the turn: the agent is closed within two seconds. Too many are refused."""
         stream = self.api().chat.completions.create(
             model="assistant-single", messages=[{"role": "user", "content": "hang"}], stream=True
         )
@@ -109,21 +100,9 @@ class OpenAITests(AssistantCase):
         self.assertEqual(self.notes.read_text().split(), ["begun"])
         stream.close()
         wait_until(lambda: self.notes.read_text().split() == ["begun", "closed"], "the agent is closed", 2)
+        self._too_many()
 
-    def test_rate(self) -> None:
-        """The rate is that of the token, whatever way messages come."""
-        gateway = self.start_assistant("--agent=echo", "--message-rate=5/60s", port=0)
-        client = self.rpc(gateway)
-        for number in range(3):
-            client.call("chat.send", session_key="a", text=str(number))
-        api = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.token, max_retries=0)
-        self.addCleanup(api.close)
-        with self.assertRaises(openai.RateLimitError) as caught:
-            for _ in range(5):
-                api.chat.completions.create(model="assistant", messages=HELLO)
-        self.assertGreater(int(caught.exception.response.headers["retry-after"]), 0)
-
-    def test_page(self) -> None:
+    def _other_page(self) -> None:
         """A page of another origin gets nothing, whatever token it has."""
         answer = httpx.post(
             f"{self.gateway.url}/v1/chat/completions",
@@ -132,3 +111,26 @@ class OpenAITests(AssistantCase):
             trust_env=False,
         )
         self.assertEqual(answer.status_code, 403)
+
+    def _too_many(self) -> None:
+        """The rate is that of the token, whatever way messages come."""
+        viewer = self.rpc(self.gateway)
+        for number in range(5):
+            viewer.call("chat.send", session_key="a", text=str(number))
+        with self.assertRaises(openai.RateLimitError) as caught:
+            for _ in range(30):
+                self.api().chat.completions.create(model="assistant", messages=HELLO)
+        self.assertGreater(int(caught.exception.response.headers["retry-after"]), 0)
+
+    def _session(self) -> None:
+        """A request that names a session is a part of it, and seen by the clients of the WebSocket."""
+        client, viewer = self.api(), self.rpc(self.gateway)
+        viewer.call("session.create", session_key="shared")
+        viewer.call("session.subscribe", session_key="shared")
+        for way in ({"extra_headers": {"X-Session-Key": "shared"}}, {"metadata": {"session_key": "shared"}}):
+            answer = client.chat.completions.create(model="assistant", messages=HELLO, **way)
+            self.assertEqual(answer.choices[0].message.content, "Grüße 你好")
+            self.assertEqual(viewer.until("chat.final")["text"], "Grüße 你好")
+            viewer.events.clear()
+        history = viewer.call("chat.history", session_key="shared")
+        self.assertEqual(len(history["messages"]), 4)

@@ -126,10 +126,3 @@ class Outbound(Generic[O]):
         self._items = deque(item for item in self._items if item.owner is None)
         self._open.clear()
         self.size = sum(len(item.data) for item in self._items)
-
-    def drop_of(self, owner: O) -> None:
-        """Let the events of one owner go, who wants no more."""
-        if any(item.owner is owner for item in self._items):
-            self._items = deque(item for item in self._items if item.owner is not owner)
-            self._open.pop(owner, None)
-            self.size = sum(len(item.data) + sum(len(part) for part in item.parts[1:]) for item in self._items)

@@ -61,7 +61,6 @@ class Session:
         self.condition = Condition.OPEN
         self.durable_seq = index.last_seq
         self.running: Callable[[], Iterable[ChatDelta]] = tuple
-        self.used_at = desk.around.clock.seconds()
         self._path = path
         self._desk = desk
         self._feeds: list[Feed] = []

@@ -76,13 +76,6 @@ class OutboundTests(SynchronousTestCase):
         self.assertFalse(self.queue.overfull)
         self.assertEqual(self.texts(), ["answer"])
 
-    def test_dropOne(self) -> None:
-        """What one owner wants no more goes alone."""
-        self.queue.event("x", b'"x"', 1)
-        self.queue.event("y", b'"y"', 1)
-        self.queue.drop_of("x")
-        self.assertEqual(self.texts(), ["y"])
-
     @given(st.lists(st.tuples(st.sampled_from("xy"), st.text(min_size=1, max_size=5)), max_size=30))
     def test_nothingIsLost(self, said: list[tuple[str, str]]) -> None:
         """Whatever is joined, each owner's text is whole and the room is free again."""
