@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from twisted.internet.task import Cooperator
 from twisted.internet.threads import deferToThreadPool
 
 from anp_twisted.assistant.agents.load import AgentOptions, LoadedAgent, load_agent
@@ -25,7 +26,6 @@ from anp_twisted.assistant.conversations import Conversations
 from anp_twisted.assistant.front import AssistantFront, Page, Surrounds
 from anp_twisted.assistant.journal import Journal
 from anp_twisted.assistant.keyring import OWN_FILE, Keyring
-from anp_twisted.assistant.page.pages import pages
 from anp_twisted.assistant.records import Codec
 from anp_twisted.assistant.sealing import Sealer, read_key
 from anp_twisted.assistant.service import Agents, AssistantService
@@ -134,12 +134,19 @@ def build_assistant(
         front=front,
         tasks=tasks,
         methods={**ChatApi(conversations, service.status).methods(), **keyring.methods()},
-        pages=dict(pages()),
+        pages=_chat_pages(reactor),
     )
     parts.pages.update(Completions(around, front.require, conversations, agents).pages())
     _add_channels(parts, settings, journal)
     connections.methods, front.pages = parts.methods, parts.pages
     return parts
+
+
+def _chat_pages(reactor: Any) -> dict[bytes, Page]:
+    """Read the files of the chat page."""
+    from anp_twisted.assistant.page.pages import pages
+
+    return pages(Cooperator(scheduler=lambda turn: reactor.callLater(0, turn)))
 
 
 def _conversations(settings: AssistantSettings, around: Around, journal: Journal, agents: Supervisor) -> Conversations:

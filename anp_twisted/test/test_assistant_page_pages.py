@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from twisted.internet.interfaces import IProtocol
+from twisted.internet.task import Clock, Cooperator
 from twisted.trial.unittest import SynchronousTestCase
 
 from anp_twisted.assistant.page.pages import FILES, GUARDS, POLICY, pages
@@ -56,7 +57,9 @@ class PageTests(SynchronousTestCase):
         """Ask for a file; the answer's head and body."""
         line = Line()
         head = RequestHead(method, path, b"1.1", [(b"Host", b"a"), *fields], b"a", None, False, False, b"", True, b"")
-        pages()[path](PublicRequest(line, head, client=("127.0.0.1", 1), scheme=b"http", received=0.0))
+        request = PublicRequest(line, head, client=("127.0.0.1", 1), scheme=b"http", received=0.0)
+        pages(Cooperator(scheduler=Clock().callLater))[path](request)  # type: ignore[arg-type]
+        request.receive_end([])
         answer, _, body = line.sent.partition(b"\r\n\r\n")
         return answer, body
 

@@ -1,9 +1,12 @@
 """
-Serves the chat page: a handful of files, read once.
+Serves the chat page: a handful of files, read once, by Klein.
 
 What a browser may do with them is said with each: scripts, styles and connections of
 this very address, and nothing else from anywhere. So what a message holds cannot run,
 cannot load anything and cannot tell anybody that it was read.
+
+Importing this module imports Klein, and with it a reactor: only a composition root does
+that, after it has chosen one.
 """
 
 from __future__ import annotations
@@ -11,10 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha256
 from importlib import resources
-from typing import Final
+from typing import Final, NamedTuple
 
-from anp_twisted.headers import Header, get_all
+from klein import Klein
+from twisted.internet.task import Cooperator
+from twisted.web.iweb import IRequest
+from twisted.web.server import Site
+
+from anp_twisted.headers import Header
 from anp_twisted.http.request import PublicRequest
+from anp_twisted.http.site import PageSite
 
 FILES: Final = {
     b"/": ("index.html", b"text/html; charset=utf-8"),
@@ -52,37 +61,70 @@ GUARDS: Final[tuple[Header, ...]] = (
 Page = Callable[[PublicRequest], None]
 
 
-class Asset:
-    """One file, ready to be sent."""
+class Asset(NamedTuple):
+    """
+    One file, ready to be sent.
 
-    def __init__(self, body: bytes, kind: bytes) -> None:
-        """
-        @param kind: the media type.
-        """
-        self._body = body
-        self._tag = b'"%s"' % sha256(body).hexdigest()[:20].encode()
-        # "no-cache" asks each time, which costs an answer without body: after an update no old script meets a new page.
-        self._fields: list[Header] = [(b"ETag", self._tag), (b"Cache-Control", b"no-cache"), *GUARDS]
-        self._kind = kind
+    @ivar kind: the media type.
+    @ivar tag: what its C{ETag} says.
+    """
 
-    def __call__(self, request: PublicRequest) -> None:
-        """Answer a request for it."""
+    body: bytes
+    kind: bytes
+    tag: bytes
+
+
+class ChatPages:
+    """The files, by Klein."""
+
+    app = Klein()
+
+    def __init__(self) -> None:
+        static = resources.files("anp_twisted.assistant.page") / "static"
+        self._assets: dict[str, Asset] = {}
+        for path, (name, kind) in FILES.items():
+            body = (static / name).read_bytes()
+            tag = b'"%s"' % sha256(body).hexdigest()[:20].encode()
+            self._assets[path.decode("ascii").removeprefix("/")] = Asset(body, kind, tag)
+
+    def site(self) -> Site:
+        """Make what takes requests of C{twisted.web}."""
+        return Site(self.app.resource())
+
+    @app.route("/", defaults={"name": ""})
+    @app.route("/<name>")
+    def file(self, request: IRequest, name: str) -> bytes:
+        """Answer with a file, or say that the browser has it."""
+        for field, value in GUARDS:
+            request.setHeader(field, value)
+        asset = self._assets.get(name)
+        if asset is None:
+            return self._nothing(request, 404)
         if request.method not in (b"GET", b"HEAD"):
-            request.respond(405, [(b"Allow", b"GET, HEAD"), (b"Content-Length", b"0"), *GUARDS])
-        elif self._tag in b",".join(get_all(request.headers, b"if-none-match")):
-            request.respond(304, self._fields)
-        else:
-            length = b"%d" % len(self._body)
-            request.respond(
-                200, [(b"Content-Type", self._kind), (b"Content-Length", length), *self._fields], body=self._body
-            )
+            request.setHeader(b"Allow", b"GET, HEAD")
+            return self._nothing(request, 405)
+        # "no-cache" asks each time, which costs an answer without body: after an update no old script meets a new page.
+        request.setHeader(b"Cache-Control", b"no-cache")
+        request.setHeader(b"ETag", asset.tag)
+        if asset.tag in b",".join(request.requestHeaders.getRawHeaders(b"If-None-Match", [])):
+            request.setResponseCode(304)
+            return b""
+        request.setHeader(b"Content-Type", asset.kind)
+        request.setHeader(b"Content-Length", b"%d" % len(asset.body))
+        return asset.body
+
+    @staticmethod
+    def _nothing(request: IRequest, status: int) -> bytes:
+        request.setResponseCode(status)
+        request.setHeader(b"Content-Length", b"0")
+        return b""
 
 
-def pages() -> dict[bytes, Page]:
+def pages(cooperator: Cooperator) -> dict[bytes, Page]:
     """
     Read the files.
 
+    @param cooperator: see L{PageSite}.
     @return: what answers a request, by path.
     """
-    static = resources.files("anp_twisted.assistant.page") / "static"
-    return {path: Asset((static / name).read_bytes(), kind) for path, (name, kind) in FILES.items()}
+    return dict.fromkeys(FILES, PageSite(ChatPages().site(), cooperator))
