@@ -59,6 +59,9 @@ class Program:
         self.log_path = folder / f"{name}-{time.monotonic_ns()}.log"
         self._log = self.log_path.open("wb")
         clean = {key: value for key, value in os.environ.items() if not key.startswith("ANP_")}
+        # Hundreds of processes: each would compile everything anew where nothing may be written beside the source.
+        clean.pop("PYTHONDONTWRITEBYTECODE", None)
+        clean["PYTHONPYCACHEPREFIX"] = str(ROOT / ".bytecode")
         self.process = subprocess.Popen(
             list(arguments),
             cwd=folder,
