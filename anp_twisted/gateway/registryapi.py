@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from anp_twisted.auth.bearer import digest_of, presented, verify
 from anp_twisted.auth.tokens import new_token
-from anp_twisted.errors import RegistryConflict, RegistryError, SettingsError
+from anp_twisted.errors import CredentialError, RegistryConflict, RegistryError, SettingsError
 from anp_twisted.limits import KIB
 from anp_twisted.registry.rows import TokenRow, check_name, check_options, check_owner, check_place
 from anp_twisted.registry.service import Registry
@@ -81,9 +81,9 @@ class Reply(NamedTuple):
 class RegistryApi:
     """Answers those who know the secret."""
 
-    def __init__(self, registry: Registry, secret: str, wall: Callable[[], float]) -> None:
+    def __init__(self, registry: Registry, secret: Callable[[], str], wall: Callable[[], float]) -> None:
         """
-        @param secret: that of C{management.token}.
+        @param secret: reads that of C{management.token}, or makes one; raises L{CredentialError}.
         @param wall: the time of day, in seconds since the epoch.
         """
         self._registry = registry
@@ -106,12 +106,16 @@ class RegistryApi:
         @param authorization: the value of that field; may be empty.
         @return: fires with the answer; it fails only for a mistake of ours.
         """
-        if not verify(presented(authorization), self._secret):
+        try:
+            known = verify(presented(authorization), self._secret())
+        except CredentialError:
+            return succeed(_problem(503, "management.token cannot be used"))
+        if not known:
             return succeed(_problem(401, "the token in management.token is missing or wrong"))
         operation = self._known.get((method, path))
         if operation is None:
-            known = any(path == other for _, other in self._known)
-            return succeed(_problem(405, "not this method") if known else _problem(404, "there is no such page"))
+            there = any(path == other for _, other in self._known)
+            return succeed(_problem(405, "not this method") if there else _problem(404, "there is no such page"))
         if len(body) > MOST_BODY:
             return succeed(_problem(413, "the question is too large"))
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from twisted.application.service import IService, MultiService
 from anp_twisted.auth.tokens import MANAGEMENT_FILE, create_or_read, read_or_make
 from anp_twisted.config.options import SettingsOptions
 from anp_twisted.config.tables import GatewaySettings
-from anp_twisted.errors import CredentialError, SettingsError
+from anp_twisted.errors import SettingsError
 from anp_twisted.networks import Networks
 from anp_twisted.reloading import Reloadable, Reloader, reload_on_hangup
 from anp_twisted.shutdown import StopSignals
@@ -33,17 +34,21 @@ class Options(SettingsOptions[GatewaySettings]):
     synopsis = "[options]"
 
 
-def _make_api(registry: Registry, settings: GatewaySettings) -> RegistryApi | None:
-    """Let those who can read a file in the state folder change the registry, if there can be one."""
+def _make_api(registry: Registry, settings: GatewaySettings) -> RegistryApi:
+    """
+    Let those who can read a file in the state folder change the registry.
+
+    @raise CredentialError: others can read that file.
+    """
     import time
 
     from anp_twisted.gateway.registryapi import RegistryApi
 
-    try:
-        secret, _ = create_or_read(settings.state_dir, name=MANAGEMENT_FILE)
-    except CredentialError as error:
-        registry.log.warn("the registry cannot be changed by way of the management port: {error}", error=error)
-        return None
+    def secret() -> str:
+        return create_or_read(settings.state_dir, name=MANAGEMENT_FILE)[0]
+
+    if os.path.isdir(settings.state_dir):
+        secret()  # a gateway that keeps nothing else there has no folder until somebody asks
     return RegistryApi(registry, secret, time.time)  # noqa: TID251 - where the time of day comes in
 
 

@@ -53,7 +53,7 @@ class BearerTokens:
         """
         shown = presented(str(credentials.authorization or b"", "latin-1"))
         if shown is None:
-            return fail(CredentialsRefused())
+            return fail(CredentialsRefused("the token is malformed"))
         if verify(shown, self._shared):
             return succeed(RECEIVER)
         known = self._registry.book.holder(shown, self._wall())
@@ -64,7 +64,7 @@ class BearerTokens:
     def _again(self, shown: str) -> Identity:
         known = self._registry.book.holder(shown, self._wall())
         if known is None:
-            raise CredentialsRefused
+            raise CredentialsRefused("the token is missing or wrong")
         return known
 
 

@@ -68,7 +68,7 @@ class ManagementTests(SynchronousTestCase):
     def test_registry(self) -> None:
         """Whoever has the token is answered; the token is in no query."""
         lab = RegistryLab()
-        self.pages = ManagementPages(dict, lambda: "ok", RegistryApi(lab.registry, "geheim", lambda: 0.0))
+        self.pages = ManagementPages(dict, lambda: "ok", RegistryApi(lab.registry, lambda: "geheim", lambda: 0.0))
         status, fields, body = self.get("/registry/tokens")
         self.assertEqual((status, fields[b"WWW-Authenticate"], json.loads(body)["status"]), (401, b"Bearer", 401))
         self.assertEqual(self.get("/registry/tokens?access_token=geheim")[0], 401)

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from anp_twisted.errors import CredentialError
 from anp_twisted.gateway.registryapi import MOST_BODY, RegistryApi, Reply
 from anp_twisted.limits import DEFAULT_LIMITS
 from anp_twisted.registry.service import Registry
@@ -23,11 +24,18 @@ class ApiTests(SynchronousTestCase):
         """Begin without a registry, at the time of the tests' clock."""
         folder = self.mktemp()
         os.mkdir(folder)
+        self.unreadable = False
         self.clock, self.threads = Clock(), LateThreads()
         source = Source(None, folder)
         self.registry = Registry(source, self.threads, self.clock, DEFAULT_LIMITS)
         self.addCleanup(source.close)
-        self.api = RegistryApi(self.registry, "geheim", lambda: 4_000_000_000.0)
+        self.api = RegistryApi(self.registry, self.secret, lambda: 4_000_000_000.0)
+
+    def secret(self) -> str:
+        """What opens."""
+        if self.unreadable:
+            raise CredentialError("others can read it")
+        return "geheim"
 
     def raw(self, method: str, path: str, body: bytes, authorization: str = "Bearer geheim") -> Reply:
         """Ask, and let the database answer."""
@@ -100,6 +108,11 @@ class ApiTests(SynchronousTestCase):
         for authorization in ("", "Bearer", "Bearer wrong", "Bearer geheimx", "Basic geheim", "geheim"):
             for path in ("tokens", "nothing"):
                 self.assertEqual(self.raw("GET", path, b"", authorization).status, 401, authorization)
+
+    def test_unreadable(self) -> None:
+        """A token that is not safe to use opens nothing."""
+        self.unreadable = True
+        self.assertEqual(self.raw("GET", "tokens", b"").status, 503)
 
     def test_form(self) -> None:
         """Another method, another page, no JSON, too much of it."""
