@@ -202,7 +202,7 @@ class TokenTests(EndToEnd):
             self.assertEqual(httpx.get(f"{receiver.url}small", trust_env=False).status_code, 200)
             gateway.end()
             receiver.end()
-        self.assertFalse((self.folder / "anp-state" / "receiver.token").exists())
+        self.assertFalse((self.folder / "anp-state").exists())
 
 
 class TlsTests(EndToEnd):
