@@ -88,7 +88,7 @@ class Tasks:
 
         @return: fires with what the coroutine returns or raises; cancelling it cancels the coroutine.
         """
-        return Deferred.fromFuture(self._begin(work)).addErrback(_translated)
+        return Deferred.fromFuture(self._begin(work)).addErrback(translated)
 
     def when(self, deferred: Deferred[T]) -> Awaitable[T]:
         """
@@ -128,7 +128,7 @@ async def _contained(work: Coroutine[Any, Any, T]) -> T:
         raise InvalidMessage("a program tried to end the process it was called in") from error
 
 
-def _translated(reason: Failure) -> NoReturn:
+def translated(reason: Failure) -> NoReturn:
     """Let a cancelled task fail as a cancelled Deferred does."""
     if reason.check(asyncio.CancelledError):
         raise CancelledError

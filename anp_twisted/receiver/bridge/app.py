@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextvars import copy_context
-from typing import Any, NoReturn
+from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred, succeed
 
 from anp_twisted.errors import Code
 from anp_twisted.lifespan import Mode
@@ -20,13 +19,7 @@ from anp_twisted.receiver.bridge.lifespan import LifespanCall
 from anp_twisted.receiver.bridge.websocket import WebSocketCall
 from anp_twisted.receiver.websocket import WebSocketExchange, websocket_scope
 from anp_twisted.session.events import RequestReceived
-
-
-def _translated(reason: Failure) -> NoReturn:
-    """Let a cancelled task fail as a cancelled Deferred does."""
-    if reason.check(asyncio.CancelledError):
-        raise CancelledError
-    reason.raiseException()
+from anp_twisted.tasks import translated
 
 
 class AppBridge:
@@ -158,4 +151,4 @@ class AppBridge:
         task = self.loop.create_task(work)
         self._work.add(task)  # the loop itself keeps no reference
         task.add_done_callback(self._work.discard)
-        return Deferred.fromFuture(task).addErrback(_translated)
+        return Deferred.fromFuture(task).addErrback(translated)
