@@ -105,6 +105,7 @@ class Ports:
         self._assignment = assignment
         self._gateway = gateway
         self._instead: dict[int, list[Listener]] = {}
+        self._closed = False
         self._wrap: Callable[[IProtocolFactory], IProtocolFactory] = lambda factory: factory
         self._scheme = "http"
         settings = assignment.settings
@@ -127,7 +128,7 @@ class Ports:
 
     def accept(self, number: int, accepts: bool) -> None:
         """Accept on those of another worker as well, or no longer."""
-        if accepts and number not in self._instead and not self._gateway.draining:
+        if accepts and number not in self._instead and not self._gateway.draining and not self._closed:
             self._instead[number] = self._listeners(number)
             for listener in self._instead[number]:
                 self._gateway.listen_on(listener)
@@ -152,6 +153,7 @@ class Ports:
 
     def close(self) -> None:
         """Let go of what was handed down."""
+        self._closed = True  # what was said before may still arrive
         for descriptor in (*self._assignment.public, *self._assignment.links):
             with suppress(OSError):  # the second time
                 os.close(descriptor)

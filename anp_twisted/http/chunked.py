@@ -16,7 +16,10 @@ from anp_twisted.errors import RequestRefused
 from anp_twisted.headers import Header, valid_name, valid_value
 from anp_twisted.limits import Limits
 
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(;[\t -~\x80-\xff]*)?")
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_SIZE_LINE = re.compile(
+    rb"([0-9A-Fa-f]{1,16})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb'|"[\t !#-\[\]-~\x80-\xff]*"))?)*'
+)
 _LONGEST_SIZE_LINE = 1024
 """A chunk size with its extensions, which nobody uses."""
 

@@ -102,6 +102,11 @@ class RefusedTests(SynchronousTestCase):
             b"1_0",
             b"0" * 16 + b"1",
             b"1;\x00",
+            b"1;",
+            b"1; a",
+            b"1;=b",
+            b"1;a=",
+            b'1;a="b',
             b"1\r",
         ):
             self.assert_refused(400, size + b"\r\na\r\n0\r\n\r\n")
