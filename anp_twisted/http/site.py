@@ -169,7 +169,7 @@ class PageChannel:
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Let somebody write as fast as the caller reads."""
-        self._producer = cast(IPullProducer | IPushProducer, producer)
+        self._producer = cast("IPullProducer | IPushProducer", producer)
         if not streaming:
             self._pulling = self._cooperator.cooperate(self._pull(cast(IPullProducer, producer)))
 
