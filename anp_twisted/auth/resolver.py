@@ -147,6 +147,7 @@ class DocumentResolver:
         if self._ports and did.port not in self._ports:
             return fail(CredentialsRefused(f"documents are not fetched from port {did.port}"))
         waiting = self._waiting.get(did.text)
+        first = waiting is None
         if waiting is None:
             if not self._rate.take(caller_key(peer) if peer else "", self._seconds()).allowed:
                 title = "too many DIDs were asked for"
@@ -154,7 +155,7 @@ class DocumentResolver:
             waiting = self._waiting[did.text] = []
         answer: Deferred[Document] = Deferred(waiting.remove)
         waiting.append(answer)
-        if len(waiting) == 1:
+        if first:  # where all who waited gave up, what they asked for is still on its way
             self.fetched += 1
             self._fetch(did.url).addCallback(self._fetched, did).addBoth(self._told, did)
         return answer
@@ -169,8 +170,7 @@ class DocumentResolver:
     def _told(self, result: Document | Failure, did: Did) -> None:
         """Tell all who wait."""
         outcome = result if isinstance(result, Document) else self._refusal(result, did)
-        # Where all who waited gave up, another may have asked anew meanwhile, and the first answer served them.
-        for answer in self._waiting.pop(did.text, ()):
+        for answer in self._waiting.pop(did.text):
             if isinstance(outcome, Document):
                 answer.callback(outcome)
             else:

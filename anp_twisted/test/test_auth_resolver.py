@@ -129,6 +129,14 @@ class ResolverTests(SynchronousTestCase):
         self.asked[0][1].callback(Agent().body())
         self.assertEqual(self.successResultOf(second).id, ALICE)
 
+    def test_left_and_back(self) -> None:
+        """Who asks when all others have given up waits for what they asked for."""
+        self.ask().addErrback(lambda _: None).cancel()
+        later = self.ask()
+        self.assertEqual(len(self.asked), 1)
+        self.asked[0][1].callback(Agent().body())
+        self.assertEqual(self.successResultOf(later).id, ALICE)
+
     def test_bound(self) -> None:
         """A DID with the fingerprint of a key needs a document that the key vouches for."""
         did = "did:wba:example.org:e1_abc"
