@@ -83,9 +83,9 @@ class TextTests(SynchronousTestCase):
             kind = v2.Kind(int(row[0], 16))
             self.assertEqual(row[1], kind.name)
             self.assertEqual(int(row[3][:4], 16), v2.META_TAG[kind])
-            self.assertEqual("stream" in row[2], v2._place_is_right(kind, 1))
-            self.assertEqual("0" in row[2], v2._place_is_right(kind, 0))
-            self.assertEqual((row[4] == "may", row[5] == "may"), (kind in v2._WITH_BODY, kind in v2._MAY_END))
+            rule = v2._RULES[kind]
+            self.assertEqual(("stream" in row[2], "0" in row[2]), (True in rule.places, False in rule.places))
+            self.assertEqual((row[4] == "may", row[5] == "may"), (v2.BODY in rule.known, v2.FLAG_END in rule.flags))
         self.assertEqual(len(tables("anpx.md", "Frames")) - 1, len(v2.Kind))
 
     def caps(self, title: str) -> list[int]:

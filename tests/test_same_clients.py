@@ -16,8 +16,8 @@ import websocket
 import websockets.exceptions
 import websockets.sync.client
 
+from tests.browser import OPTIONS
 from tests.harness import APPS, EndToEnd, Program, free_port, listening, twistd, wait_until
-from tests.test_browser import BROWSER
 from tests.test_same_as_direct import OWN
 
 NO_NODE = None if shutil.which("node") else "node is not installed"
@@ -195,7 +195,7 @@ class Everyone(EndToEnd):
         self.start_program("chromedriver", f"--port={port}", name="chromedriver")
         wait_until(lambda: listening(port), "the driver listens")
         driver = self.client(f"http://127.0.0.1:{port}")
-        options = {"args": [*BROWSER, f"--user-data-dir={self.folder / 'profile'}"]}
+        options = {"args": [*OPTIONS, f"--user-data-dir={self.folder / 'profile'}"]}
         asked = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}}
         session = driver.post("/session", json=asked, timeout=60).json()["value"]["sessionId"]
         seen = []
