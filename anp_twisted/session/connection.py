@@ -297,7 +297,7 @@ class Connection:
             self._offend(frame)
             return
         self._last = number
-        self._inbox.received(len(frame.body))
+        self._spent(len(frame.body))
         head = self._head(RequestHead, frame)
         if head is not None and head.protocol and (frame.end or frame.body):
             head = None  # a WebSocket begins with nothing but its head
@@ -394,7 +394,7 @@ class Connection:
             self._fault(stream, frame)
             return False
         cost = v2.cost(frame)
-        self._inbox.received(cost)
+        self._spent(cost)
         stream.inbox.received(cost)
         stream.receiving = ADVANCE[following, Part.END] if frame.end else following
         return True
@@ -504,6 +504,17 @@ class Connection:
         self._late[number] = None
         if len(self._late) > self._limits.remembered_streams:
             del self._late[next(iter(self._late))]
+
+    def _spent(self, size: int) -> None:
+        """
+        Count credit that the peer used, and grant what waits if that is enough now.
+
+        Not only what is consumed makes it enough: where all consumers stand still,
+        the peer comes to the end of its credit, and nobody would look again.
+        """
+        self._inbox.received(size)
+        if size:
+            self._return_to_connection(0)
 
     def _return_to_connection(self, size: int) -> None:
         """Count bytes that no longer take room, and grant credit when enough are."""

@@ -107,6 +107,8 @@ class SharedWindow(ReceiveWindow):
 
     Half of the window would be too much to wait for: where slow consumers hold
     the rest, a quick one could use up what is left and never bring it together.
+    It has to be looked at when credit is spent as well: what waits is enough, too,
+    because the peer has less.
     """
 
     __slots__ = ()

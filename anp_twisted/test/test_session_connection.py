@@ -1057,3 +1057,30 @@ class BookTests(SynchronousTestCase):
         [event] = link.receiver.taken()
         assert isinstance(event, RequestReceived)
         self.assertIs(type(event.body), bytes)
+
+
+class SharedCreditTests(SynchronousTestCase):
+    """The credit of a connection where some consumers stand still."""
+
+    def test_spent_by_others(self) -> None:
+        """What was consumed is granted when the peer has spent the rest, though nobody consumes any more."""
+        own = hello(60, 100, 3)
+        link = connected(gateway=own, receiver=own)
+        answers = []
+        for _ in range(3):
+            link.open().send_end()
+            answers.append(link.accepted())
+        quick, stalled, third = answers
+        for stream, size in ((quick, 40), (stalled, 60)):
+            stream.send_head(response())
+            stream.send_data(bytes(size))
+            link.settle()
+            (event,) = [one for one in link.gateway.taken() if isinstance(one, ResponseReceived)]
+            if stream is quick:
+                event.stream.consume(40)  # less than the peer may still send: it is not worth a frame yet
+                link.settle()
+        third.send_head(response())
+        third.send_data(b"x")
+        link.settle()
+        (event,) = [one for one in link.gateway.taken() if isinstance(one, ResponseReceived)]
+        self.assertEqual(event.body, b"x")
